@@ -1,0 +1,112 @@
+# Everything that a developer or the CI does here. `make help` lists it; the only needs are make and Python 3.11 or newer.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+PYTHONS := python3.14 python3.13 python3.12 python3.11 python3
+CHECKED := $(wildcard src tests tools benchmarks examples)
+INSTALL := install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary :all:
+COMPILE := .cache/uv/bin/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header \
+	--python-version 3.11 --quiet --no-python-downloads --cache-dir .cache/uv-cache
+
+.PHONY: help setup demo check lint format types imports tidy fast test test-slow test-wheel test-notebook bench docs lock upgrade clean
+.DEFAULT_GOAL := help
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY)  ## Create .venv from the lock; the other targets do it when it is due
+
+demo: $(READY)  ## Run the example pipeline on its recorded input and show what it wrote
+	$(PYTHON) -m fluxline.cli.main run examples/sensors --bounded --fresh
+	$(PYTHON) -m fluxline.cli.main query examples/sensors "SELECT * FROM hourly_averages ORDER BY window_start, sensor_id LIMIT 5"
+	$(PYTHON) -m fluxline.cli.main query examples/sensors "SELECT COUNT(*) AS readings FROM sensor_readings"
+
+check: lint types imports tidy fast  ## All checks that take less than five minutes together
+
+test: check test-slow test-wheel test-notebook  ## Everything: what has to pass before a change lands
+
+lint: $(READY)  ## Style: rules and formatting
+	$(PYTHON) -m ruff check $(CHECKED)
+	$(PYTHON) -m ruff format --check $(CHECKED)
+
+format: $(READY)  ## Put imports and code into the one format
+	$(PYTHON) -m ruff check --select I --fix $(CHECKED)
+	$(PYTHON) -m ruff format $(CHECKED)
+
+types: $(READY)  ## Static types, strictly
+	$(PYTHON) -m mypy $(CHECKED)
+
+imports: $(READY)  ## The arrows between rooms
+	$(VENV)/bin/lint-imports --no-logo --cache-dir .cache/import_linter
+
+tidy: $(READY)  ## Map, sizes, words, bans, docstrings, limits, secrets
+	$(PYTHON) -m pytest tests/tidy tests/errors/test_codes.py
+
+fast: $(READY)  ## The tests that take a moment
+	$(PYTHON) -m pytest -m "not slow and not wheel and not notebook" --ignore=tests/tidy --ignore=tests/errors/test_codes.py
+
+test-slow: $(READY)  ## The tests that take longer
+	$(PYTHON) -m pytest -m "slow and not wheel and not notebook"
+
+test-wheel: $(READY)  ## The built wheel, used from a fresh environment
+	$(PYTHON) -m pytest -m wheel
+
+test-notebook: $(READY)  ## Pipelines in a Jupyter kernel
+	$(PYTHON) -m pytest -m "notebook and not wheel"
+
+bench: $(READY)  ## Measure, and compare with the agreed figures
+	$(PYTHON) -m benchmarks
+
+docs: $(READY)  ## Generate the reference pages from the code
+	$(PYTHON) tools/build_docs.py
+
+lock: .cache/uv/.ready  ## Lock what pyproject.toml asks for, keeping the versions that still fit
+	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
+	$(COMPILE) pyproject.toml --group dev --output-file requirements/dev.txt
+	$(COMPILE) --group lock --output-file requirements/lock.txt
+
+upgrade: COMPILE += --upgrade
+upgrade: lock  ## Lock the newest versions that fit
+
+clean:  ## Remove the environment, caches and build results
+	rm -rf $(VENV) .cache build dist
+	find src tests $(wildcard tools benchmarks examples) -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# The environment is made once, and brought up to date when the lock or the project's metadata changes.
+$(READY): requirements/dev.txt pyproject.toml
+	@$(call make_environment,$(VENV))
+	@echo "installing the locked packages into $(VENV)"
+	@$(PYTHON) -m pip $(INSTALL) -r requirements/dev.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.cache/uv/.ready: requirements/lock.txt
+	@$(call make_environment,.cache/uv)
+	@.cache/uv/bin/python -m pip $(INSTALL) -r requirements/lock.txt
+	@touch $@
+
+# make_environment(folder): an environment of the first fitting Python, unless a working one is there.
+define make_environment
+	if $(1)/bin/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then exit 0; fi; \
+	chosen=; bare=; seen=; \
+	for name in $(PYTHONS); do \
+		command -v $$name >/dev/null 2>&1 || continue; \
+		seen="$$seen $$name ($$($$name -c 'import platform; print(platform.python_version())' 2>/dev/null || echo broken))"; \
+		$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
+		if $$name -c 'import ensurepip, venv' >/dev/null 2>&1; then chosen=$$name; break; fi; \
+		bare=$${bare:-$$name}; \
+	done; \
+	if [ -z "$$chosen" ] && [ -n "$$bare" ]; then \
+		echo "$$bare cannot make environments: its module venv or ensurepip is missing." >&2; \
+		echo "On Debian and Ubuntu it is a package of its own: apt-get install python3-venv" >&2; \
+		exit 1; \
+	fi; \
+	if [ -z "$$chosen" ]; then \
+		echo "Fluxline needs Python 3.11 or newer. Found:$${seen:- no Python at all}." >&2; \
+		echo "Tried, in this order: $(PYTHONS)" >&2; \
+		exit 1; \
+	fi; \
+	echo "making $(1) with $$chosen"; \
+	$$chosen -m venv --clear $(1)
+endef

@@ -1,0 +1,9 @@
+"""The verbs, on plans: check, explain, run, start, collect, query, status. The only caller of engines."""
+
+from __future__ import annotations
+
+from fluxline.control.check import check
+from fluxline.control.explain import explain
+from fluxline.control.run import run, start
+
+__all__ = ["check", "explain", "run", "start"]

@@ -1,0 +1,140 @@
+"""Where the sources and sinks of a plan live in an environment: bindings to connectors and formats with checked options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fluxline.config import binding_for
+from fluxline.config_references import reveal_options, seal_options
+from fluxline.connectors import load_connector
+from fluxline.engines.base import Endpoint
+from fluxline.errors import ConfigError, FluxlineError
+from fluxline.formats import load_format
+from fluxline.options import read_options
+from fluxline.planner.validate import validate_ends, validate_plan
+
+if TYPE_CHECKING:
+    from fluxline.config import Binding, Environment
+    from fluxline.connectors.base import Connector
+    from fluxline.errors import Place
+    from fluxline.formats.base import Format
+    from fluxline.options import Options
+    from fluxline.plan.nodes import Plan, Sink
+
+_GUARANTEES = ("at_most_once", "at_least_once", "exactly_once")
+
+
+@dataclass(slots=True)
+class Ends:
+    """The resolved ends of a plan, and every problem on the way."""
+
+    sources: dict[str, Endpoint] = field(default_factory=dict)
+    sinks: dict[str, Endpoint] = field(default_factory=dict)
+    problems: list[FluxlineError] = field(default_factory=list)
+
+    def by_name(self) -> dict[str, Endpoint]:
+        """All of them; no source has a sink's name."""
+        return {**self.sources, **self.sinks}
+
+
+def resolve_ends(plan: Plan, environment: Environment, *, reveal: bool) -> Ends:
+    """Bind every source and sink.
+
+    Args:
+        plan: the plan.
+        environment: where it is to run.
+        reveal: open secrets; a check leaves them closed.
+    """
+    ends = Ends()
+    for scan in plan.scans():
+        _collect(ends, ends.sources, lambda scan=scan: _endpoint(environment, scan.source, keyed=False, place=scan.place, reveal=reveal))
+    for sink in plan.sinks:
+        _collect(ends, ends.sinks, lambda sink=sink: _sink_endpoint(environment, sink, reveal=reveal))
+    ends.problems += validate_plan(plan)
+    ends.problems += validate_ends(plan, {name: endpoint.connector for name, endpoint in ends.by_name().items()})
+    return ends
+
+
+def raise_problems(problems: list[FluxlineError], what: str) -> None:
+    """Raise what was found: one error as it is, several as a group."""
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise ExceptionGroup(what, problems)
+
+
+def _collect(ends: Ends, into: dict[str, Endpoint], resolve: object) -> None:
+    assert callable(resolve)
+    try:
+        endpoint = resolve()
+    except FluxlineError as error:
+        ends.problems.append(error)
+    else:
+        into[endpoint.name] = endpoint
+
+
+def _sink_endpoint(environment: Environment, sink: Sink, *, reveal: bool) -> Endpoint:
+    return _endpoint(environment, sink.name, keyed=sink.row_key is not None, place=sink.place, reveal=reveal, sink=sink)
+
+
+def _endpoint(environment: Environment, name: str, *, keyed: bool, place: Place | None, reveal: bool, sink: Sink | None = None) -> Endpoint:
+    binding = binding_for(environment, name, keyed=keyed, place=place)
+    connector = load_connector(binding.connector, binding.place("connector"))
+    options = read_options(
+        connector.options, _opened(binding.options, environment, binding, reveal=reveal), of=f'connector "{connector.name}"', place=binding.place
+    )
+    chosen, format_options = None, None
+    if connector.takes_format:
+        chosen, format_options = _format(binding, environment, reveal=reveal)
+    elif binding.format is not None:
+        raise ConfigError(
+            "FLX-1108",
+            f'connector "{connector.name}" takes no format',
+            detail=f'"{name}" is bound to it with format "{binding.format}"; it takes columns as they are.',
+            hint="Leave format away.",
+            place=binding.place("format"),
+        )
+    if sink is not None:
+        _check_guarantee(binding, connector, sink)
+    return Endpoint(name, connector, options, chosen, format_options, environment.project_directory)
+
+
+def _format(binding: Binding, environment: Environment, *, reveal: bool) -> tuple[Format, Options]:
+    if binding.format is None:
+        raise ConfigError(
+            "FLX-1109",
+            f'"{binding.name}" needs a format',
+            detail=f'Connector "{binding.connector}" moves bytes; a format says how they become columns.',
+            hint='Write format = "json" (or "csv", "raw") in the connection or the binding.',
+            place=binding.place("format"),
+        )
+    chosen = load_format(binding.format, binding.place("format"))
+    raw = _opened(binding.format_options, environment, binding, reveal=reveal)
+    return chosen, read_options(chosen.options, raw, of=f'format "{chosen.name}"', place=binding.format_place)
+
+
+def _opened(raw: object, environment: Environment, binding: Binding, *, reveal: bool) -> dict[str, object]:
+    assert isinstance(raw, dict)
+    if reveal:
+        return reveal_options(raw, directory=environment.project_directory, place=binding.place)
+    return seal_options(raw, place=binding.place)
+
+
+def _check_guarantee(binding: Binding, connector: Connector, sink: Sink) -> None:
+    wanted = binding.delivery_guarantee
+    if wanted is None:
+        return
+    offered = guarantee_of(connector, sink)
+    if _GUARANTEES.index(wanted) > _GUARANTEES.index(offered):
+        raise ConfigError(
+            "FLX-1110",
+            f'sink "{sink.name}" asks for {wanted}, and connector "{connector.name}" gives {offered}',
+            hint="Ask for less, or bind the sink to another connector.",
+            place=binding.place("delivery_guarantee"),
+        )
+
+
+def guarantee_of(connector: Connector, sink: Sink) -> str:
+    """What a sink's connector delivers over stops and crashes of the process."""
+    return connector.upserts_guarantee if sink.row_key is not None and connector.upserts else connector.appends_guarantee

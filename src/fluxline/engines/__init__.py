@@ -1,0 +1,1 @@
+"""The engines that run plans; `control` is their only caller."""

@@ -1,0 +1,141 @@
+"""From the bytes of a partition to a batch: a format decodes, misfits are rejected with their reason and position.
+
+The event time is judged here too: a row without one (`no_event_time`) or too far ahead of the clock (`too_far_ahead`)
+is rejected before it can move a watermark.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fluxline.batch import Batch, Column
+from fluxline.engines.embedded.expressions import compile_expression
+from fluxline.formats.base import Reject
+from fluxline.plan import expressions
+from fluxline.plan.expressions import columns_of
+from fluxline.schema import TableSchema
+
+if TYPE_CHECKING:
+    from fluxline.batch import Int64s, Mask
+    from fluxline.clock import Clock
+    from fluxline.formats.base import Decoded, Decoder
+    from fluxline.plan.nodes import Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of the records of one read.
+
+    Attributes:
+        batch: the healthy rows, columns of the scan's schema.
+        times_ms: their event times, or None where the source has no time attribute.
+        rejects: the others; their index counts the records of the read.
+        reject_times_ms: event times of rejects that have one, by index.
+    """
+
+    batch: Batch
+    times_ms: Int64s | None
+    rejects: list[Reject]
+    reject_times_ms: dict[int, int]
+
+
+def decode_schema(scan: Scan) -> TableSchema:
+    """The declared columns that must be decoded: those that are read, and what the event time is computed from.
+
+    The event-time column is decoded as nullable: a row without it is rejected for that reason.
+    """
+    needed = {item.name for item in scan.schema}
+    if scan.event_time is not None:
+        needed |= columns_of(scan.event_time.expression)
+    if scan.predicate is not None:
+        needed |= columns_of(scan.predicate)
+    fields = [item for item in scan.declared if item.name in needed] or [scan.declared.fields[0]]
+    if scan.event_time is not None and isinstance(scan.event_time.expression, expressions.Column):
+        name = scan.event_time.expression.name
+        fields = [replace(item, type=item.type.with_nullable(True)) if item.name == name else item for item in fields]
+    return TableSchema(tuple(fields))
+
+
+class DecodeStep:
+    """Decodes one source's records and judges their event time."""
+
+    def __init__(self, scan: Scan, clock: Clock) -> None:
+        self.schema = decode_schema(scan)
+        self._clock = clock
+        self._output = [item.name for item in scan.schema]
+        self._time_name = None if scan.event_time is None else scan.event_time.name
+        self._computed_time = None
+        if scan.event_time is not None and not isinstance(scan.event_time.expression, expressions.Column):
+            self._computed_time = compile_expression(scan.event_time.expression, self.schema)
+        elif scan.event_time is not None:
+            assert isinstance(scan.event_time.expression, expressions.Column)
+            self._time_name = scan.event_time.expression.name
+        self._skew_ms = None if scan.strategy is None else scan.strategy.max_future_skew_ms
+
+    def decode(self, decoder: Decoder, data: bytes, bounds: Int64s, partition: str) -> Judged:
+        """The records `data[bounds[i]:bounds[i + 1]]` of a partition."""
+        return self._judge(decoder.decode(data, bounds), partition)
+
+    def of_rows(self, batch: Batch, partition: str) -> Judged:
+        """Rows that a connector gives as columns."""
+        decoded = {item.name: batch.columns[item.name] for item in self.schema}
+        rejects, healthy = self._missing(decoded, batch.rows)
+        records = None if healthy is None else np.flatnonzero(healthy)
+        columns = decoded if healthy is None else {name: column.take(healthy) for name, column in decoded.items()}
+        count = batch.rows if healthy is None else int(np.count_nonzero(healthy))
+        return self._judge_columns(columns, count, records, rejects, partition)
+
+    def _judge(self, decoded: Decoded, partition: str) -> Judged:
+        return self._judge_columns(dict(decoded.columns), decoded.rows, decoded.records, list(decoded.rejects), partition)
+
+    def _judge_columns(self, columns: dict[str, Column], rows: int, records: Int64s | None, rejects: list[Reject], partition: str) -> Judged:
+        if self._time_name is None:
+            return Judged(self._batch(columns, rows, partition), None, rejects, {})
+        failed: Mask | None = None
+        if self._computed_time is not None:
+            evaluated = self._computed_time.evaluate(Batch(columns, rows))
+            columns[self._time_name] = evaluated.column
+            failed = evaluated.failed
+        time = columns[self._time_name]
+        assert isinstance(time.values, np.ndarray)
+        times_ms = time.values.astype("datetime64[ms]").astype(np.int64)
+        missing = np.zeros(rows, dtype=np.bool_) if time.valid is None else ~time.valid
+        if failed is not None:
+            missing = missing | failed
+        ahead = np.zeros(rows, dtype=np.bool_)
+        if self._skew_ms is not None:
+            ahead = (times_ms > self._clock.now_ms() + self._skew_ms) & ~missing
+        unfit = missing | ahead
+        columns[self._time_name] = Column(time.values)
+        if not bool(unfit.any()):
+            return Judged(self._batch(columns, rows, partition), times_ms, rejects, {})
+        late_known: dict[int, int] = {}
+        for row in np.flatnonzero(unfit):
+            index = int(row) if records is None else int(records[row])
+            if missing[row]:
+                rejects.append(Reject(index, "no_event_time", f'Column "{self._time_name}" is missing or null, and event time is needed.'))
+            else:
+                late_known[index] = int(times_ms[row])
+                rejects.append(Reject(index, "too_far_ahead", f'Column "{self._time_name}" is more than max_future_skew ahead of the clock.'))
+        kept = {name: column.take(~unfit) for name, column in columns.items()}
+        rejects.sort(key=lambda reject: reject.index)
+        return Judged(self._batch(kept, int(np.count_nonzero(~unfit)), partition), times_ms[~unfit], rejects, late_known)
+
+    def _batch(self, columns: dict[str, Column], rows: int, partition: str) -> Batch:
+        return Batch({name: columns[name] for name in columns if name in self._output or name in self.schema}, rows, partition)
+
+    def _missing(self, columns: dict[str, Column], rows: int) -> tuple[list[Reject], Mask | None]:
+        """NOT NULL columns of a connector's own rows that hold NULL."""
+        healthy = np.ones(rows, dtype=np.bool_)
+        rejects = []
+        for item in self.schema:
+            if item.type.nullable:
+                continue
+            valid = columns[item.name].is_valid()
+            for row in np.flatnonzero(~valid & healthy):
+                rejects.append(Reject(int(row), "missing", f'Column "{item.name}" is NOT NULL and is missing.'))
+            healthy &= valid
+        return (rejects, None) if bool(healthy.all()) else (rejects, healthy)

@@ -1,0 +1,25 @@
+"""All rows of all inputs; the watermark is the least of theirs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fluxline.engines.embedded.operator import Operator
+
+if TYPE_CHECKING:
+    from fluxline.batch import Batch
+    from fluxline.engines.embedded.rejects import RejectWriter
+    from fluxline.plan.nodes import Union
+
+
+class UnionOperator(Operator):
+    """Every row passes."""
+
+    def __init__(self, name: str, node: Union, rejects: RejectWriter) -> None:
+        super().__init__(name, node.schema, rejects, inputs=len(node.parts))
+        self._columns = [item.name for item in node.schema]
+
+    def process(self, batch: Batch) -> None:
+        passed = batch.with_columns({name: batch.columns[name] for name in self._columns})
+        self.ledger.used += passed.rows
+        self.main.emit(passed)

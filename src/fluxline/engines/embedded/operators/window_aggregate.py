@@ -1,0 +1,139 @@
+"""Aggregate per window and key. A group comes out once, when the watermark has passed its window's last millisecond.
+
+A row is late when its window is closed by the watermark of its own partition *before* the row, or by the operator's
+where that is further; the judgment is row by row. Late rows go to the late output and are counted.
+
+State: for every open window a list of partial frames, merged when they have grown to the size of what was merged
+before, so that the work per row stays constant however long a window is open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from fluxline.batch import batch_from_polars
+from fluxline.engines.embedded.aggregation import ROWS, Aggregation
+from fluxline.engines.embedded.operator import Operator, Snapshot
+from fluxline.limits import PARTIAL_FRAMES_MAX
+from fluxline.plan.window import WINDOW_END, WINDOW_START, WINDOW_TIME
+from fluxline.windows import find_window
+
+if TYPE_CHECKING:
+    from fluxline.batch import Batch, Column, Int64s, Mask
+    from fluxline.engines.embedded.rejects import RejectWriter
+    from fluxline.plan.nodes import WindowAggregate
+
+_START = "__window_start"
+
+
+@dataclass(slots=True)
+class OpenWindow:
+    """The partial results of one open window."""
+
+    merged_rows: int = 0
+    pending_rows: int = 0
+    frames: list[pl.DataFrame] = field(default_factory=list)
+
+
+class WindowAggregateOperator(Operator):
+    """Rows are held until their window closes, then used."""
+
+    def __init__(self, name: str, node: WindowAggregate, rejects: RejectWriter) -> None:
+        super().__init__(name, node.schema, rejects)
+        assert node.input.time is not None
+        self._time_column = node.input.time.column
+        self._by_partition = node.input.time.strategy.lateness == "partition"
+        self._window = node.window
+        self._kind = find_window(node.window)
+        self._aggregation = Aggregation(node.keys, node.measures, node.input.schema)
+        self._keys = list(node.keys)
+        self._open: dict[int, OpenWindow] = {}
+
+    def process(self, batch: Batch) -> None:
+        starts = self._kind.assign(event_times_ms(batch.columns[self._time_column]), self._window)
+        late = self._late(batch, starts)
+        if bool(late.any()):
+            dropped = batch.take(late)
+            self.ledger.late += dropped.rows
+            self.late.emit(dropped)
+            batch, starts = batch.take(~late), starts[~late]
+        if batch.rows == 0:
+            return
+        frame, failed, detail = self._aggregation.prepare(batch)
+        if failed is not None and bool(failed.any()):
+            self.reject_rows(batch, failed, "function", detail)
+            frame, starts = frame.filter(pl.Series(~failed)), starts[~failed]
+        self._add(frame, starts)
+
+    def advance_watermark(self, watermark: int) -> None:
+        for start in sorted(self._open):
+            if int(self._end(start)) - 1 > watermark:
+                continue
+            self._emit(start, self._open.pop(start))
+        self.main.advance(watermark)
+
+    def held(self) -> int:
+        return sum(int(frame.get_column(ROWS).sum()) for window in self._open.values() for frame in window.frames)
+
+    def snapshot(self) -> Snapshot:
+        frames = {str(start): self._aggregation.merge(window.frames, self._keys) for start, window in self._open.items()}
+        base = super().snapshot()
+        return Snapshot(base.values, frames)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        super().restore(snapshot)
+        self._open = {int(start): OpenWindow(frame.height, 0, [frame]) for start, frame in snapshot.frames.items()}
+
+    def _late(self, batch: Batch, starts: Int64s) -> Mask:
+        last = self._kind.end(starts, self._window) - 1
+        late: Mask = last <= self.watermark
+        if self._by_partition and batch.watermark_before is not None:
+            late = late | (last <= batch.watermark_before)
+        return late
+
+    def _end(self, start: int) -> int:
+        return int(self._kind.end(np.array([start], dtype=np.int64), self._window)[0])
+
+    def _add(self, frame: pl.DataFrame, starts: Int64s) -> None:
+        if len(starts) == 0:
+            return
+        if int(starts.min()) == int(starts.max()):
+            self._keep(int(starts[0]), self._aggregation.partial(frame, self._keys))
+            return
+        by = [_START, *self._keys]
+        partial = self._aggregation.partial(frame.with_columns(pl.Series(_START, starts)), by)
+        for (start,), part in partial.partition_by(_START, as_dict=True, include_key=False).items():
+            assert isinstance(start, int)
+            self._keep(start, part)
+
+    def _keep(self, start: int, partial: pl.DataFrame) -> None:
+        window = self._open.setdefault(start, OpenWindow())
+        window.frames.append(partial)
+        window.pending_rows += partial.height
+        if len(window.frames) >= PARTIAL_FRAMES_MAX and window.pending_rows >= window.merged_rows:
+            merged = self._aggregation.merge(window.frames, self._keys)
+            window.frames, window.merged_rows, window.pending_rows = [merged], merged.height, 0
+
+    def _emit(self, start: int, window: OpenWindow) -> None:
+        groups = self._aggregation.merge(window.frames, self._keys)
+        if self._keys:
+            groups = groups.sort(self._keys)
+        self.ledger.used += int(groups.get_column(ROWS).sum())
+        end = self._end(start)
+        bounds = {WINDOW_START: start, WINDOW_END: end, WINDOW_TIME: end - 1}
+        columns = [groups.get_column(key) for key in self._keys]
+        for name, value in bounds.items():
+            columns.append(pl.Series(name, [value], dtype=pl.Int64).cast(pl.Datetime("ms")).new_from_index(0, groups.height))
+        frame = pl.DataFrame([*columns, *self._aggregation.final(groups)])
+        self.main.emit(batch_from_polars(frame.select([item.name for item in self.schema]), self.schema))
+
+
+def event_times_ms(column: Column) -> Int64s:
+    """Event times in whole milliseconds, as windows see them."""
+    values = column.values
+    assert isinstance(values, np.ndarray)
+    return values.astype("datetime64[ms]").astype(np.int64)

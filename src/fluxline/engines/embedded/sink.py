@@ -1,0 +1,67 @@
+"""One sink of a running job: columns to bytes where the connector takes bytes, then to the connector's writer."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from fluxline.telemetry import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fluxline.batch import Batch
+    from fluxline.connectors.base import SinkWriter
+    from fluxline.engines.embedded.operator import Edge
+    from fluxline.formats.base import Encoder
+    from fluxline.plan.nodes import Sink
+
+
+class SinkTask:
+    """Writes rows and counts what the system acknowledged (`used`) or refused. Used by one thread at a time."""
+
+    def __init__(self, name: str, node: Sink, writer: SinkWriter, encoder: Encoder | None) -> None:
+        self.name = name
+        self.node = node
+        self.ledger = Ledger()
+        self.lock = threading.Lock()
+        self._writer = writer
+        self._encoder = encoder
+        self._columns = node.schema.names()
+        self._unflushed = False
+
+    def take(self, batch: Batch, edge: Edge) -> None:
+        """Count the rows as read; they are held until `write`."""
+        edge.rows_read += batch.rows
+        self.ledger.read += batch.rows
+        self.ledger.held += batch.rows
+
+    def write(self, batch: Batch) -> None:
+        """Give rows that were taken to the system."""
+        visible = batch.with_columns({name: batch.columns[name] for name in self._columns})
+        encoded = None if self._encoder is None else self._encoder.encode(visible)
+        written = self._writer.write(visible, encoded)
+        self._unflushed = True
+        with self.lock:
+            self.ledger.held -= batch.rows
+            self.ledger.used += written.acknowledged
+            for reject in written.rejects:
+                self.ledger.reject(reject.reason)
+
+    def flush(self) -> None:
+        """Make what was written visible to readers."""
+        if self._unflushed:
+            self._writer.flush()
+            self._unflushed = False
+
+    def prepare(self, checkpoint_id: int) -> Mapping[str, object]:
+        """Make everything durable; the receipt is saved with the stop."""
+        return self._writer.prepare(checkpoint_id)
+
+    def commit(self, receipt: Mapping[str, object]) -> None:
+        """Make what the receipt covers final."""
+        self._writer.commit(receipt)
+
+    def close(self) -> None:
+        """Let go of the system."""
+        self._writer.close()

@@ -1,0 +1,76 @@
+"""Everything has a limit, and the limits live together, each with its reason."""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# Records and batches
+RECORD_BYTES_MAX = 4 * MIB  # A larger record goes to the rejected output; it never enters a batch.
+RECORD_DEPTH_MAX = 1_000  # Nesting of one JSON record; parsers recurse, and the stack is finite.
+TYPE_DEPTH_MAX = 100  # Nesting of a column's type. No schema comes near; a deeper one is a slip.
+BATCH_ROWS_MAX = 65_536  # Rows of one batch: large enough for the vectorised operators to be free, small enough to hold several.
+BLOCK_BYTES_MAX = 1 * MIB  # One read of a byte stream: the best size measured for the JSON decoder.
+
+# Channels
+CHANNEL_BATCHES_MAX = 8  # Per edge. Enough to hide one slow poll; few enough to bound memory and the time of a stop.
+
+# Sources
+FILES_OPEN_MAX = 64  # Files of one source read at the same time, in name order.
+PARTITION_POLL_MS = 1_000  # A source that does not end looks for new partitions this often.
+POLL_WAIT_MS = 20  # Wait of a source between two polls that found nothing.
+PARTITIONS_MAX = 100_000  # Partitions of one source.
+COMPRESSED_READ_BYTES = 256 * KIB  # Compressed bytes per read: at the usual ratio of 4 one block comes out.
+ZSTD_WINDOW_LOG_MAX = 27  # 128 MiB: the largest window that every zstd decoder accepts; a frame that asks for more is refused.
+DATAGEN_BLOCK_ROWS = 8_192  # Rows that datagen makes at once. Part of what the rows are: another value gives other rows.
+DATAGEN_LENGTH_MAX = 10_000  # Characters, bytes or elements of one generated value: a block of them fits in 80 MB.
+
+# Sinks of files
+WRITE_BUFFER_BYTES_MAX = 1 * MIB  # Bytes that wait in memory before they are written; also one gzip member or zstd frame.
+PART_BYTES_DEFAULT = 128 * MIB  # Length at which a directory sink begins its next file, as in Flink.
+PARTS_MAX = 1_000_000  # Files of one directory sink: their names have six digits.
+OWNER_BYTES_MAX = 64 * KIB  # The file that names a file sink's owner; it has a hundred bytes, and a larger one is none.
+
+# Rejects
+REJECT_CHECK_RECORDS = 1_000  # A source is judged by its first records ...
+REJECT_SHARE_MAX = 0.5  # ... and stopped when more than this share of them is rejected.
+REJECT_DETAIL_CHARS_MAX = 500  # A reject's detail is for people.
+
+# Table store
+STORE_FLUSH_MS = 1_000  # Staged rows reach the table file at most this late.
+STORE_FLUSH_ROWS = 100_000  # ... or as soon as so many are staged ...
+STORE_FLUSH_BYTES = 64 * MIB  # ... or so many bytes: rows may be wide.
+STORE_STAGED_FLUSHES_MAX = 4  # A writer that is so many flushes ahead of the file waits for it: staged rows are memory.
+STORE_LOG_BYTES_MAX = (
+    16 * MIB
+)  # DuckDB's log is folded into the file beyond this: folding costs 0.1 to 0.4 s, but every unfolded flush slows queries by 1 %.
+STORE_MEMORY_BYTES_MAX = 1_024 * MIB  # What DuckDB may hold; a query that needs more is refused, the job goes on.
+STORE_LOCK_WAIT_MS = 2_000  # Wait for a store that another process holds: long enough for a query to end or a server to appear.
+STORE_LOCK_POLL_MS = 20  # Wait between two tries of it.
+STORE_REQUEST_BYTES_MAX = 1 * MIB  # One query sent to the process that owns a store.
+STORE_REQUEST_MS_MAX = 5_000  # A client that sends its query slower than this is let go.
+STORE_RESULT_ROWS_MAX = 1_000_000  # Rows of one answer.
+STORE_RESULT_BYTES_MAX = 256 * MIB  # Bytes of one answer: it is in memory on both sides.
+STORE_RESULT_MS_MAX = 30_000  # A client that takes its answer slower than this is let go.
+STORE_QUERY_MS_MAX = 60_000  # A query that runs longer is stopped: it shares its cores with the job.
+STORE_QUERIES_MAX = 4  # Queries of one store that run at the same time; more wait.
+STORE_CONNECTIONS_MAX = 16  # Clients of one store at the same time; more are sent away.
+STORE_SOCKET_PATH_BYTES_MAX = 100  # Longest address of a Unix socket: the systems allow 104 to 108.
+
+# Project file
+EXTENDS_DEPTH_MAX = 4  # Environments that extend one another.
+PROJECT_FILE_BYTES_MAX = 1 * MIB  # A larger one is no project file.
+SECRET_BYTES_MAX = 64 * KIB  # A file that a secret is read from: certificates fit, a wrong path does not fill memory.
+
+# Logs
+LOG_FILE_BYTES_MAX = 10 * MIB  # A log file of this length is set aside and the next one begun; an editor still opens it.
+LOG_FILES_KEPT = 5  # Log files that were set aside and stay: with the open one at most 60 MiB of a disk.
+
+# Saved stops
+STOPS_KEPT = 2  # Directories of clean stops that stay, the newest included.
+
+# Aggregates
+PARTIAL_FRAMES_MAX = 32  # Partial frames of one open window before they are merged: merging often costs, and so does keeping many.
+CHANNEL_WAIT_MS = 50  # A thread that waits at a channel looks this often whether the job was ended.
+SINK_FLUSH_MS = 1_000  # Written rows become visible at the latest after this; sooner when the input pauses.
+REPORT_WAIT_SECONDS = 5  # Longest wait for the operators to give a consistent report of a running job.

@@ -1,0 +1,1 @@
+"""From a plan as written to a plan that an engine compiles: names, types, validation, rules, explain."""

@@ -1,0 +1,86 @@
+"""Decode and compute only the columns that somebody reads.
+
+    sink(select(sensor_id)(scan a, b, sensor_id))  ->  sink(select(sensor_id)(scan sensor_id))
+
+A rejected row keeps all columns of the operator's input, and a late row those of the window's input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fluxline.plan import nodes
+from fluxline.plan.expressions import Column, columns_of
+from fluxline.planner.rules.push_filters_toward_sources import rewrite
+
+
+def read_only_needed_columns(plan: nodes.Plan) -> nodes.Plan:
+    """The plan whose scans and projections give only what is read."""
+    needed = _needed(plan)
+
+    def narrow(old: nodes.Node, new: nodes.Node) -> nodes.Node:
+        names = needed[old]
+        if isinstance(new, nodes.Scan):
+            kept = tuple(item.name for item in new.schema if item.name in names) or (new.schema.fields[0].name,)
+            return new if len(kept) == len(new.schema.fields) else replace(new, columns=kept)
+        if isinstance(new, nodes.Project):
+            columns = tuple(column for column in new.columns if column.name in names) or new.columns[:1]
+            return replace(new, columns=columns) if len(columns) < len(new.columns) else new
+        if isinstance(new, nodes.Union):
+            return _aligned(new, names)
+        return new
+
+    done: dict[nodes.Node, nodes.Node] = {}
+    for node in plan.nodes():
+        done[node] = narrow(node, node.with_inputs(tuple(done[part] for part in node.inputs)))
+    return rewrite(plan, lambda node: node, done)
+
+
+def _aligned(union: nodes.Union, names: set[str]) -> nodes.Union:
+    """The union with every part brought to the same needed columns."""
+    order = [name for name in union.parts[0].schema.names() if name in names] or [union.parts[0].schema.names()[0]]
+    parts = []
+    for part in union.parts:
+        if list(part.schema.names()) == order:
+            parts.append(part)
+            continue
+        columns = tuple(nodes.NamedExpression(name, Column(name, part.schema.field(name).type), part.schema.field(name).tags) for name in order)
+        parts.append(nodes.Project(part, columns, place=part.place))
+    return replace(union, parts=tuple(parts))
+
+
+def _needed(plan: nodes.Plan) -> dict[nodes.Node, set[str]]:
+    """For every node, which of its output columns are read."""
+    needed: dict[nodes.Node, set[str]] = {node: set() for node in plan.nodes()}
+    rejected_read = {node.input for node in plan.nodes() if isinstance(node, nodes.Rejected)}
+    for node in reversed(plan.nodes()):
+        everything = node in rejected_read and not isinstance(node, nodes.Scan)
+        for part in node.inputs:
+            reads = _reads(node, part, needed[node])
+            if everything:
+                reads |= set(part.schema.names())
+            needed[part] |= reads
+        if isinstance(node, nodes.Late):
+            needed[node.input.inputs[0]] |= needed[node]
+    return needed
+
+
+def _reads(node: nodes.Node, part: nodes.Node, wanted: set[str]) -> set[str]:
+    """Which columns of `part` this node reads, when `wanted` of its own are."""
+    if isinstance(node, nodes.Late | nodes.Rejected):
+        return set()
+    if isinstance(node, nodes.Filter):
+        return wanted | columns_of(node.predicate)
+    if isinstance(node, nodes.Project):
+        kept = [column.expression for column in node.columns if column.name in wanted] or [node.columns[0].expression]
+        return columns_of(*kept) | {item.name for item in part.schema if item.hidden}
+    if isinstance(node, nodes.WindowAggregate | nodes.GroupAggregate):
+        reads = set(node.keys) | columns_of(*(expression for measure in node.measures for expression in (measure.argument, measure.where)))
+        if isinstance(node, nodes.WindowAggregate) and part.time is not None:
+            reads.add(part.time.column)
+        return reads
+    if isinstance(node, nodes.Expect):
+        return wanted | columns_of(*(rule.expression for rule in node.rules))
+    if isinstance(node, nodes.Union):
+        return wanted
+    return {item.name for item in part.schema}

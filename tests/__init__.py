@@ -1,0 +1,1 @@
+"""The tests: tidy (the shape of the repository), then one folder per room, contract or kind of test."""

@@ -1,0 +1,1 @@
+"""The connectors: what each does beyond the contract that `tests/contracts/test_connectors.py` runs over all of them."""

@@ -1,0 +1,1 @@
+"""The contracts of the dictionaries, run over every word."""

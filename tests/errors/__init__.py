@@ -1,0 +1,1 @@
+"""What a user reads when something is wrong."""

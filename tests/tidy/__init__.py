@@ -1,0 +1,1 @@
+"""The shape of the repository: map, sizes, words, bans, docstrings, limits, secrets, lock."""

@@ -1,0 +1,293 @@
+"""The pages that are read from the code itself: the Python API, commands, errors, limits and the project file."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tools.docs_text import code, docstring, first_sentence, page, table, toml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import click
+
+    from fluxline.config_keys import Key
+
+PACKAGE = Path(__file__).resolve().parents[1] / "src" / "fluxline"
+_RANGES = {
+    "1": "The project file, options, the command line", "2": "The definition of a pipeline", "3": "The data",
+    "4": "Outside systems, files, the table store", "5": "Recovery and saved state", "9": "Fluxline itself",
+}  # fmt: skip
+# Classes that only calls return stand behind those of `fluxline.__all__`.
+_RETURNED = (
+    ("GroupBy", "pipeline/group_by.py"), ("When", "pipeline/expr.py"), ("Then", "pipeline/expr.py"), ("TextFunctions", "pipeline/expr.py"),
+    ("TimeFunctions", "pipeline/expr.py"), ("Window", "pipeline/windows.py"),
+)  # fmt: skip
+
+
+@cache
+def tree_of(file: str) -> ast.Module:
+    """The syntax tree of a file of the package."""
+    return ast.parse((PACKAGE / file).read_text(encoding="utf-8"), filename=file)
+
+
+def api_page() -> str:
+    """Every public name with its signature and docstring."""
+    import fluxline
+
+    parts = ["# Python API", "Everything that `from fluxline import ...` gives. The names load when they are first used."]
+    functions, classes, modules = [], [], []
+    for name in fluxline.__all__:
+        home = fluxline._HOMES.get(name)
+        if home is None:
+            modules.append(name)
+            continue
+        file = home.replace(".", "/") + ".py"
+        node = definition(file, name)
+        (functions if isinstance(node, ast.FunctionDef) else classes).append((name, file))
+    parts += ["## Classes", *(_class(name, file) for name, file in classes)]
+    parts += ["## Functions", *(_function(definition(file, name)) for name, file in functions)]
+    parts += ["## Classes that calls return", *(_class(name, file) for name, file in _RETURNED)]
+    for name in sorted(modules):
+        parts += [f"## fluxline.{name}", *_module(name)]
+    return page(parts)
+
+
+def definition(file: str, name: str) -> ast.FunctionDef | ast.ClassDef:
+    """The function or class of this name in a file.
+
+    Raises:
+        LookupError: it has none.
+    """
+    for node in tree_of(file).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return node
+    raise LookupError(f"{file} defines no {name}")
+
+
+def _class(name: str, file: str, level: int = 3) -> str:
+    """A class: its docstring, how it is made, and its public methods and properties."""
+    node = definition(file, name)
+    assert isinstance(node, ast.ClassDef)
+    parts = [f"{'#' * level} {name}", docstring(ast.get_docstring(node) or "")]
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__" and _public_constructor(item):
+            parts.append(f"```text\n{name}{_arguments(item)}\n```")
+    methods = [item for item in node.body if isinstance(item, ast.FunctionDef) and not item.name.startswith("_")]
+    for method in methods:
+        returns = f" -> {ast.unparse(method.returns)}" if method.returns is not None else ""
+        if any(isinstance(mark, ast.Name) and mark.id == "property" for mark in method.decorator_list):
+            head = f".{method.name}{returns}"
+        else:
+            head = f".{method.name}{_arguments(method)}{returns}"
+        parts.append(f"**`{method.name}`**\n\n```text\n{head}\n```\n\n{docstring(ast.get_docstring(method) or '')}")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _public_constructor(node: ast.FunctionDef) -> bool:
+    """Whether users make such objects: its arguments are not those of our own insides."""
+    names = {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
+    return not names & {"planned", "unbound", "stream", "pipeline", "node", "job", "branches", "expr"}
+
+
+def _function(node: ast.FunctionDef | ast.ClassDef, level: int = 3) -> str:
+    assert isinstance(node, ast.FunctionDef)
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns is not None else ""
+    return f"{'#' * level} {node.name}\n\n```text\n{node.name}{_arguments(node)}{returns}\n```\n\n{docstring(ast.get_docstring(node) or '')}"
+
+
+def _arguments(node: ast.FunctionDef) -> str:
+    """The arguments as they are written, without self; one a line where they are many."""
+    text = ast.unparse(node.args)
+    parts = _split(re.sub(r"^self(, |$)", "", text))
+    return f"({', '.join(parts)})" if sum(map(len, parts)) < 100 else "(\n    " + ",\n    ".join(parts) + ",\n)"
+
+
+def _split(text: str) -> list[str]:
+    """Arguments at the commas that stand outside of brackets."""
+    parts, depth = [""], 0
+    for sign in text:
+        depth += (sign in "([{") - (sign in ")]}")
+        if sign == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _module(name: str) -> list[str]:
+    """A public module: its docstring and its names."""
+    file = f"{name}.py" if (PACKAGE / f"{name}.py").exists() else f"{name}/__init__.py"
+    tree = tree_of(file)
+    parts = [docstring(ast.get_docstring(tree) or "")]
+    if name == "errors":
+        return [*parts, "Codes: [errors](errors.md)."]
+    if name == "testing":
+        parts += [_class("Drive", "testing/drive.py"), _class("Driven", "testing/drive.py"), _function(definition("testing/drive.py", "utc"))]
+        contracts = [
+            (item, f"testing/contracts/{kind}.py")
+            for item, kind in (("FormatContract", "formats"), ("SinkContract", "sinks"), ("SourceContract", "sources"))
+        ]
+        return [*parts, "### fluxline.testing.contracts", *(_class(item, home, 4) for item, home in contracts)]
+    rows = [
+        (code(f"{node.name}{_arguments(node)}"), first_sentence(ast.get_docstring(node) or ""))
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    ]
+    if name == "types":
+        import fluxline.types
+
+        others = [item for item in fluxline.types.__all__ if item not in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}]
+        parts.append("Also: " + ", ".join(code(item) for item in sorted(others)) + ".")
+    return [*parts, table(("name", "meaning"), rows)] if rows else parts
+
+
+def cli_page() -> str:
+    """Every command with its arguments and options."""
+    import click
+
+    from fluxline.cli.main import COMMANDS, fluxline
+
+    context = click.Context(fluxline, info_name="fluxline")
+    parts = ["# Command line", docstring(fluxline.help or ""), fluxline.epilog or ""]
+    parts.append(table(("command", "does"), ((f"[fluxline {name}](#fluxline-{name})", listed.summary) for name, listed in COMMANDS.items())))
+    for name in COMMANDS:
+        command = fluxline.get_command(context, name)
+        assert command is not None
+        parts += list(_command(command, f"fluxline {name}"))
+    return page(parts)
+
+
+def _command(command: click.Command, path: str) -> Iterator[str]:
+    """A command and those below it."""
+    import click
+
+    context = click.Context(command, info_name=path)
+    yield f"## {path}"
+    yield f"```text\n{path} {' '.join(command.collect_usage_pieces(context))}\n```"
+    yield docstring(command.help or command.get_short_help_str())
+    rows = [_parameter(parameter) for parameter in command.params if isinstance(parameter, click.Option) and not parameter.hidden]
+    if rows:
+        yield table(("option", "meaning"), rows)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            if below is not None:
+                yield from _command(below, f"{path} {name}")
+
+
+def _parameter(option: click.Option) -> tuple[str, str]:
+    import click
+
+    names = ", ".join(code(name) for name in (*option.opts, *option.secondary_opts))
+    value = (
+        ""
+        if option.is_flag or option.count
+        else f" {code(option.metavar or '|'.join(getattr(option.type, 'choices', ())) or option.type.name.upper())}"
+    )
+    default = f" Default: {code(option.default)}." if option.show_default and option.default is not None else ""
+    several = " May be repeated." if option.multiple and "repeated" not in (option.help or "") else ""
+    assert isinstance(option, click.Parameter)
+    return f"{names}{value}", f"{option.help or ''}{default}{several}"
+
+
+def errors_page() -> str:
+    """Every code, its meaning and the class that carries it."""
+    from fluxline import errors
+    from fluxline.error_codes import CODES
+
+    raised = error_classes()
+    about = "A code keeps its meaning for ever. A message has the code, a fact, the place in your file, what is known (`detail`) and what you can do (`hint`)."
+    parts = ["# Errors", about]
+    for first, title in _RANGES.items():
+        rows = [
+            (f'<a id="{number.lower()}"></a>{number}', meaning, ", ".join(code(name) for name in sorted(raised.get(number, ()))))
+            for number, meaning in CODES.items()
+            if number.startswith(f"FLX-{first}")
+        ]
+        if rows:
+            parts += [f"## FLX-{first}xxx: {title}", table(("code", "meaning", "class"), rows)]
+    drawing = re.search(r"    FluxlineError\n(?:    .*\n)+", errors.__doc__ or "")
+    assert drawing is not None, "errors.py draws its tree"
+    return page(
+        [*parts, "## The classes", "Whose fault it is, and whether to try again:", "```text\n" + re.sub("(?m)^    ", "", drawing.group()) + "```"]
+    )
+
+
+def error_classes() -> dict[str, set[str]]:
+    """Code -> the classes that are made with it, as far as the code says so directly."""
+    from fluxline import errors
+
+    found: dict[str, set[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args and isinstance(node.args[0], ast.Constant):
+                first = node.args[0].value
+                if isinstance(first, str) and re.fullmatch(r"FLX-\d{4}", first) and hasattr(errors, node.func.id):
+                    found.setdefault(first, set()).add(node.func.id)
+    return found
+
+
+def limits_page() -> str:
+    """Every limit with its value and reason, by section."""
+    from fluxline import limits
+
+    text = (PACKAGE / "limits.py").read_text(encoding="utf-8")
+    parts = ["# Limits", "Everything has a limit. They live in one file, `src/fluxline/limits.py`."]
+    rows: list[tuple[str, str, str]] = []
+    for line in text.splitlines():
+        section = re.fullmatch(r"# (.+)", line)
+        found = re.fullmatch(r"([A-Z][A-Z0-9_]+) = (.+?)  # (.+)", line)
+        if section:
+            parts, rows = _flushed(parts, rows), []
+            parts.append(f"## {section.group(1)}")
+        elif found:
+            rows.append((code(found.group(1)), _amount(found.group(1), getattr(limits, found.group(1))), found.group(3)))
+    return page(_flushed(parts, rows))
+
+
+def _flushed(parts: list[str], rows: list[tuple[str, str, str]]) -> list[str]:
+    return [*parts, table(("limit", "value", "reason"), rows)] if rows else parts
+
+
+def _amount(name: str, value: Any) -> str:
+    """A limit for people: bytes in KiB or MiB, times in ms as they are."""
+    if isinstance(value, int) and "BYTES" in name:
+        for unit, size in (("MiB", 1024 * 1024), ("KiB", 1024)):
+            if value % size == 0:
+                return f"{value // size:,} {unit}"
+    unit = " ms" if "_MS" in name else ""
+    return f"{value:,}{unit}" if isinstance(value, int) else f"{value}{unit}"
+
+
+def project_page() -> str:
+    """Every key of the project file."""
+    from fluxline.config_keys import PROJECT_FILE
+
+    about = "The keys of `fluxline.toml`. How they work together: [environments](../concepts/environments.md). Every other key is an error."
+    rows = [(code(path), _kind(key), key.doc) for path, key in _keys(PROJECT_FILE, "") if key.kind != "refused"]
+    return page(["# Project file", about, table(("key", "takes", "meaning"), rows)])
+
+
+def _keys(table_key: Key, path: str) -> Iterator[tuple[str, Key]]:
+    for name, key in table_key.keys.items():
+        below = f"{path}.{name}" if path else name
+        yield below, key
+        if key.kind == "named" and key.each is not None:
+            yield f"{below}.NAME", key.each
+            yield from _keys(key.each, f"{below}.NAME")
+        yield from _keys(key, below)
+
+
+def _kind(key: Key) -> str:
+    words = {
+        "word": "a name", "texts": "list of texts", "paths": "list of dotted keys", "truth": "true or false", "count": "whole number",
+        "share": "number from 0 to 1", "secret": "a reference to a secret", "named": "one table for each name",
+    }  # fmt: skip
+    if key.choices:
+        return " or ".join(code(toml(choice)) for choice in key.choices)
+    return words.get(key.kind, key.kind) + (", with the options of its word" if key.open else "")
