@@ -76,16 +76,34 @@ def _class(name: str, file: str, level: int = 3) -> str:
     parts = [f"{'#' * level} {name}", docstring(ast.get_docstring(node) or "")]
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__" and _public_constructor(item):
-            parts.append(f"```text\n{name}{_arguments(item)}\n```")
+            parts.append(f"```text\n{_signature(item).replace('__init__', name, 1).removesuffix(' -> None')}\n```")
     methods = [item for item in node.body if isinstance(item, ast.FunctionDef) and not item.name.startswith("_")]
+    rows: list[tuple[str, str]] = []
     for method in methods:
-        returns = f" -> {ast.unparse(method.returns)}" if method.returns is not None else ""
-        if any(isinstance(mark, ast.Name) and mark.id == "property" for mark in method.decorator_list):
-            head = f".{method.name}{returns}"
-        else:
-            head = f".{method.name}{_arguments(method)}{returns}"
-        parts.append(f"**`{method.name}`**\n\n```text\n{head}\n```\n\n{docstring(ast.get_docstring(method) or '')}")
-    return "\n\n".join(part for part in parts if part)
+        about = docstring(ast.get_docstring(method) or _contract(method.name))
+        if "\n" not in about:
+            rows.append((code(f".{_signature(method, is_property=_is_property(method), on_one_line=True)}"), about))
+            continue
+        parts += [_calls(rows), f"{'#' * (level + 1)} {name}.{method.name}", f"```text\n.{_signature(method, is_property=_is_property(method))}\n```", about]
+        rows = []
+    return "\n\n".join(part for part in [*parts, _calls(rows)] if part)
+
+
+def _calls(rows: list[tuple[str, str]]) -> str:
+    return table(("call", "meaning"), rows) if rows else ""
+
+
+def _contract(name: str) -> str:
+    """What a method without docstring of its own owes: it stands in the protocol of connectors or formats."""
+    for file in ("connectors/base.py", "formats/base.py"):
+        for node in ast.walk(tree_of(file)):
+            if isinstance(node, ast.FunctionDef) and node.name == name:
+                return first_sentence(ast.get_docstring(node) or "")
+    return ""
+
+
+def _is_property(node: ast.FunctionDef) -> bool:
+    return any(isinstance(mark, ast.Name) and mark.id == "property" for mark in node.decorator_list)
 
 
 def _public_constructor(node: ast.FunctionDef) -> bool:
@@ -96,27 +114,43 @@ def _public_constructor(node: ast.FunctionDef) -> bool:
 
 def _function(node: ast.FunctionDef | ast.ClassDef, level: int = 3) -> str:
     assert isinstance(node, ast.FunctionDef)
-    returns = f" -> {ast.unparse(node.returns)}" if node.returns is not None else ""
-    return f"{'#' * level} {node.name}\n\n```text\n{node.name}{_arguments(node)}{returns}\n```\n\n{docstring(ast.get_docstring(node) or '')}"
+    return f"{'#' * level} {node.name}\n\n```text\n{_signature(node)}\n```\n\n{docstring(ast.get_docstring(node) or '')}"
 
 
-def _arguments(node: ast.FunctionDef) -> str:
-    """The arguments as they are written, without self; one a line where they are many."""
-    text = ast.unparse(node.args)
-    parts = _split(re.sub(r"^self(, |$)", "", text))
-    return f"({', '.join(parts)})" if sum(map(len, parts)) < 100 else "(\n    " + ",\n    ".join(parts) + ",\n)"
+def _signature(node: ast.FunctionDef, *, is_property: bool = False, on_one_line: bool = False) -> str:
+    """A function as it is declared, without self; its arguments one a line where they are many."""
+    returns = f" -> {_written(node.returns)}" if node.returns is not None else ""
+    if is_property:
+        return f"{node.name}{returns}"
+    parts = _arguments(node.args)
+    one_line = f"{node.name}({', '.join(parts)}){returns}"
+    if on_one_line or len(one_line) < 110:
+        return one_line
+    return f"{node.name}(\n    " + ",\n    ".join(parts) + f",\n){returns}"
 
 
-def _split(text: str) -> list[str]:
-    """Arguments at the commas that stand outside of brackets."""
-    parts, depth = [""], 0
-    for sign in text:
-        depth += (sign in "([{") - (sign in ")]}")
-        if sign == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += sign
-    return [part.strip() for part in parts if part.strip()]
+def _arguments(given: ast.arguments) -> list[str]:
+    """The arguments, each with its type and default."""
+    places = [*given.posonlyargs, *given.args]
+    parts = [_argument(argument, default) for argument, default in zip(places, [*[None] * (len(places) - len(given.defaults)), *given.defaults], strict=True)]
+    if given.vararg is not None:
+        parts.append("*" + _argument(given.vararg, None))
+    elif given.kwonlyargs:
+        parts.append("*")
+    parts += [_argument(argument, default) for argument, default in zip(given.kwonlyargs, given.kw_defaults, strict=True)]
+    if given.kwarg is not None:
+        parts.append("**" + _argument(given.kwarg, None))
+    return [part for part in parts if part != "self"]
+
+
+def _argument(argument: ast.arg, default: ast.expr | None) -> str:
+    kind = f": {_written(argument.annotation)}" if argument.annotation is not None else ""
+    return f"{argument.arg}{kind}" + (f" = {_written(default)}" if default is not None else "")
+
+
+def _written(expression: ast.expr) -> str:
+    """An expression in the one form of quotes; `Text` is str where a property has that name."""
+    return re.sub(r"\bText\b", "str", ast.unparse(expression).replace("'", '"'))
 
 
 def _module(name: str) -> list[str]:
@@ -134,7 +168,7 @@ def _module(name: str) -> list[str]:
         ]
         return [*parts, "### fluxline.testing.contracts", *(_class(item, home, 4) for item, home in contracts)]
     rows = [
-        (code(f"{node.name}{_arguments(node)}"), first_sentence(ast.get_docstring(node) or ""))
+        (code(_signature(node, on_one_line=True)), first_sentence(ast.get_docstring(node) or ""))
         for node in tree.body
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     ]
@@ -154,7 +188,7 @@ def cli_page() -> str:
 
     context = click.Context(fluxline, info_name="fluxline")
     parts = ["# Command line", docstring(fluxline.help or ""), fluxline.epilog or ""]
-    parts.append(table(("command", "does"), ((f"[fluxline {name}](#fluxline-{name})", listed.summary) for name, listed in COMMANDS.items())))
+    parts.append(table(("command", "does"), ((f"[fluxline {name}](#fluxline-{name})", about) for name, about in COMMANDS.items())))
     for name in COMMANDS:
         command = fluxline.get_command(context, name)
         assert command is not None

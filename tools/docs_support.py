@@ -97,7 +97,7 @@ def readme_part() -> str:
             f"{len(FUNCTIONS)}: [functions](docs/reference/functions.md)",
             words(f"Expr.{name}" for name in refused("Expr", LATER) if name in ("list", "map", "row", "json")),
         ),
-        ("modules", words(_modules()), words(name for name in ("charts", "metrics", "ml", "udf", "event") if name in LATER)),
+        ("names", words(_modules()), words(name for name in ("charts", "metrics", "ml", "udf", "event") if name in LATER)),
         ("commands", words(COMMANDS), ""),
         ("engines", words(["embedded"]), words(["flink"])),
     ]

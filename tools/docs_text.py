@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -38,7 +40,7 @@ def toml(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, dict):
         inside = ", ".join(f"{key} = {toml(item)}" for key, item in value.items())
         return f"{{ {inside} }}" if inside else "{}"
@@ -49,7 +51,7 @@ def toml(value: object) -> str:
 
 def first_sentence(text: str) -> str:
     """The first sentence of a docstring, on one line."""
-    paragraph = text.strip().partition("\n\n")[0].replace("\n", " ")
+    paragraph = inspect.cleandoc(text).partition("\n\n")[0].replace("\n", " ")
     return re.split(r"(?<=[.:]) (?=[A-Z`])", paragraph)[0]
 
 
@@ -57,7 +59,7 @@ def docstring(text: str) -> str:
     """A docstring as Markdown: its prose as it is, the entries of its sections as lists."""
     lines: list[str] = []
     section = ""
-    for line in text.strip().splitlines():
+    for line in inspect.cleandoc(text).splitlines():
         found = _SECTION.match(line)
         if found:
             section = found.group(1)

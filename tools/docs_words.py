@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import re
 from typing import TYPE_CHECKING
@@ -87,7 +88,7 @@ def _field_settings() -> str:
 
     names = {"step_ms": "step", "max_past_ms": "max_past", "parts": "element, key, value, fields"}
     rows = []
-    for name, about in re.findall(r"^ {8}(\w+): (.+)$", FieldSpec.__doc__ or "", re.MULTILINE):
+    for name, about in re.findall(r"^ {4}(\w+): (.+)$", inspect.getdoc(FieldSpec) or "", re.MULTILINE):
         shown = ", ".join(code(part) for part in names.get(name, name).split(", "))
         rows.append((shown, about))
     return table(("setting", "meaning"), rows)

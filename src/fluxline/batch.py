@@ -213,7 +213,8 @@ def polars_type(logical: LogicalType) -> pl.DataType:
     if root in ("TIMESTAMP", "TIMESTAMP_LTZ"):
         return pl.Datetime(time_unit(logical))  # type: ignore[arg-type]  # one of the three units
     if root == "DECIMAL":
-        assert logical.precision is not None
+        assert logical.precision is not None, "a DECIMAL has a precision"
+        assert logical.scale is not None, "a DECIMAL has a scale"
         return pl.Decimal(logical.precision, logical.scale)
     if root == "ARRAY":
         return pl.List(polars_type(logical.children[0]))

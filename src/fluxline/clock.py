@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from typing import Protocol
 
 
@@ -59,6 +60,11 @@ class VirtualClock:
         """Move the clock forward."""
         assert by_ms >= 0, f"a clock cannot go back by {-by_ms} ms"
         self._now_ms += by_ms
+
+
+def new_identity() -> str:
+    """An identity that nothing else has, as 32 letters."""
+    return uuid.uuid4().hex
 
 
 def measure_seconds() -> float:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fluxline.pipeline.expr import Expr, Value
 
 
-def abs(number: Value) -> Expr:  # noqa: A001  # Flink's own name
+def abs(number: Value) -> Expr:  # Flink's own name
     """ABS: The number without its sign."""
     return apply("ABS", number)
 
@@ -168,7 +168,7 @@ def right(text: Value, length: Value) -> Expr:
     return apply("RIGHT", text, length)
 
 
-def round(number: Value, digits: Value = 0) -> Expr:  # noqa: A001  # Flink's own name
+def round(number: Value, digits: Value = 0) -> Expr:  # Flink's own name
     """ROUND: The number rounded half up to so many digits behind the point; a negative number of digits rounds to tens, hundreds, ..."""
     return apply("ROUND", number, digits)
 
@@ -209,7 +209,7 @@ def to_timestamp(text: Value) -> Expr:
 
 
 def to_timestamp_ltz(epoch: Value, precision: Value = 3) -> Expr:
-    """TO_TIMESTAMP_LTZ: The time that a number since 1970 stands for: seconds (0), milliseconds (3, the default), microseconds (6), nanoseconds (9)."""
+    """TO_TIMESTAMP_LTZ: The time that a number since 1970 stands for: seconds (0), ms (3, the default), us (6), ns (9)."""
     return apply("TO_TIMESTAMP_LTZ", epoch, precision)
 
 

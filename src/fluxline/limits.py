@@ -14,6 +14,9 @@ BLOCK_BYTES_MAX = 1 * MIB  # One read of a byte stream: the best size measured f
 
 # Channels
 CHANNEL_BATCHES_MAX = 8  # Per edge. Enough to hide one slow poll; few enough to bound memory and the time of a stop.
+CHANNEL_WAIT_MS = 50  # A thread that waits at a channel looks this often whether the job was ended.
+SINK_FLUSH_MS = 1_000  # Written rows become visible at the latest after this; sooner when the input pauses.
+REPORT_WAIT_SECONDS = 5  # Longest wait for the operators to give a consistent report of a running job.
 
 # Sources
 FILES_OPEN_MAX = 64  # Files of one source read at the same time, in name order.
@@ -34,6 +37,7 @@ OWNER_BYTES_MAX = 64 * KIB  # The file that names a file sink's owner; it has a 
 # Rejects
 REJECT_CHECK_RECORDS = 1_000  # A source is judged by its first records ...
 REJECT_SHARE_MAX = 0.5  # ... and stopped when more than this share of them is rejected.
+REJECT_RECORD_SHOWN_BYTES = 300  # Of a rejected record in an error message.
 REJECT_DETAIL_CHARS_MAX = 500  # A reject's detail is for people.
 
 # Table store
@@ -41,9 +45,7 @@ STORE_FLUSH_MS = 1_000  # Staged rows reach the table file at most this late.
 STORE_FLUSH_ROWS = 100_000  # ... or as soon as so many are staged ...
 STORE_FLUSH_BYTES = 64 * MIB  # ... or so many bytes: rows may be wide.
 STORE_STAGED_FLUSHES_MAX = 4  # A writer that is so many flushes ahead of the file waits for it: staged rows are memory.
-STORE_LOG_BYTES_MAX = (
-    16 * MIB
-)  # DuckDB's log is folded into the file beyond this: folding costs 0.1 to 0.4 s, but every unfolded flush slows queries by 1 %.
+STORE_LOG_BYTES_MAX = 16 * MIB  # DuckDB's log is folded in beyond this: that costs 0.1 to 0.4 s, an unfolded flush slows queries by 1 %.
 STORE_MEMORY_BYTES_MAX = 1_024 * MIB  # What DuckDB may hold; a query that needs more is refused, the job goes on.
 STORE_LOCK_WAIT_MS = 2_000  # Wait for a store that another process holds: long enough for a query to end or a server to appear.
 STORE_LOCK_POLL_MS = 20  # Wait between two tries of it.
@@ -55,6 +57,7 @@ STORE_RESULT_MS_MAX = 30_000  # A client that takes its answer slower than this 
 STORE_QUERY_MS_MAX = 60_000  # A query that runs longer is stopped: it shares its cores with the job.
 STORE_QUERIES_MAX = 4  # Queries of one store that run at the same time; more wait.
 STORE_CONNECTIONS_MAX = 16  # Clients of one store at the same time; more are sent away.
+STORE_ADDRESS_BYTES_MAX = 4 * KIB  # The file that says where a store's owner listens.
 STORE_SOCKET_PATH_BYTES_MAX = 100  # Longest address of a Unix socket: the systems allow 104 to 108.
 
 # Project file
@@ -66,11 +69,18 @@ SECRET_BYTES_MAX = 64 * KIB  # A file that a secret is read from: certificates f
 LOG_FILE_BYTES_MAX = 10 * MIB  # A log file of this length is set aside and the next one begun; an editor still opens it.
 LOG_FILES_KEPT = 5  # Log files that were set aside and stay: with the open one at most 60 MiB of a disk.
 
+# Command line
+LIVE_REDRAW_MS = 250  # A block of lines that changes more often than four times a second cannot be read.
+LIVE_RATE_SAMPLES = 9  # Looks that a rate is taken from: two seconds, so that one slow batch does not make it jump.
+QUERY_ROWS_DEFAULT = 100  # Rows that a query prints if nothing else is said: a few screens.
+TABLE_CELL_CHARS_MAX = 80  # Longest value in a printed table, so that its columns stay in sight.
+
 # Saved stops
 STOPS_KEPT = 2  # Directories of clean stops that stay, the newest included.
 
 # Aggregates
 PARTIAL_FRAMES_MAX = 32  # Partial frames of one open window before they are merged: merging often costs, and so does keeping many.
-CHANNEL_WAIT_MS = 50  # A thread that waits at a channel looks this often whether the job was ended.
-SINK_FLUSH_MS = 1_000  # Written rows become visible at the latest after this; sooner when the input pauses.
-REPORT_WAIT_SECONDS = 5  # Longest wait for the operators to give a consistent report of a running job.
+STATE_SLOTS_MIN = 1_024  # Slots of a keyed state at first; it doubles when they are taken.
+
+# Test kit
+DRIVE_POLLS_MAX = 1_000_000  # Polls of a driven run at one step; a source that always finds something would be our mistake.

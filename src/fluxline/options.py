@@ -255,7 +255,7 @@ def parse_duration(value: object, *, name: str, place: Place | None = None) -> i
     raise ConfigError(
         "FLX-1107",
         f'"{name}" is no duration: {value!r}',
-        detail="A duration is one whole number and one unit (ms, s, min, h, d or their words), or a timedelta of whole milliseconds, at most 100 years.",
+        detail="A duration is one whole number and one unit (ms, s, min, h, d or their words), or a timedelta of whole ms, at most 100 years.",
         hint='Write "5 seconds".',
         place=place,
     )

@@ -100,6 +100,25 @@ def test_a_cut_file_gives_what_is_whole_and_then_an_error(tmp_path: Path, kind: 
         assert f"byte {length} of {length}" in error.detail
 
 
+@pytest.mark.parametrize("count", [1, 3, 1_000])
+def test_gzip_keeps_nothing_back_when_little_is_taken(count: int) -> None:
+    packed = gzip.compress(b"a" * 999 + b"b" * 700)
+    for length in range(len(packed)):
+        stream = STREAMS["gzip"]()
+        stream.feed(packed[:length])
+        found = b""
+        while output := stream.take(count):
+            found += output
+        assert found == zlib.decompressobj(31).decompress(packed[:length]), f"cut at {length}"
+
+
+def test_zeros_are_padding_only_behind_a_member(tmp_path: Path) -> None:
+    found, error = until_error(opened(tmp_path, "gzip", bytes(1_000)))
+    assert found == b""
+    assert error is not None
+    assert error.code == "FLX-4207"
+
+
 def test_gzip_gives_all_that_can_be_had_in_front_of_a_cut(tmp_path: Path) -> None:
     packed = gzip.compress(LINES)[:-5_000]
     found, error = until_error(opened(tmp_path, "gzip", packed))

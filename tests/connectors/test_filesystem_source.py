@@ -103,7 +103,12 @@ def replace(path: Path) -> None:
     path.write_bytes(b"1\n2\n3\n")
 
 
-@pytest.mark.parametrize("what", [shorten, vanish, replace])
+def replace_by_as_much(path: Path) -> None:
+    path.rename(path.with_suffix(".old"))
+    path.write_bytes(b"5\n6\n")
+
+
+@pytest.mark.parametrize("what", [shorten, vanish, replace, replace_by_as_much])
 def test_a_followed_file_may_only_grow(tmp_path: Path, what: object) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"1\n2\n")

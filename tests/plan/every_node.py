@@ -8,7 +8,9 @@ from fluxline.plan.window import Window
 from fluxline.schema import BIGINT, BOOLEAN, DOUBLE, STRING, Field, LogicalType, TableSchema, timestamp
 
 AT = timestamp(3, local=True).with_nullable(False)
-READINGS = TableSchema((Field("sensor_id", BIGINT.with_nullable(False), ("PII",)), Field("temperature", DOUBLE), Field("at", AT)))
+READINGS = TableSchema(
+    (Field("sensor_id", BIGINT.with_nullable(False), ("PII",)), Field("temperature", DOUBLE), Field("at", AT), Field("humidity", DOUBLE))
+)
 WARM = Call(">", (Column("temperature", DOUBLE), Constant(25.5, DOUBLE.with_nullable(False))), BOOLEAN)
 
 
@@ -24,7 +26,7 @@ def readings(source: str = "sensor_data") -> nodes.Scan:
         READINGS,
         nodes.NamedExpression("at", Column("at", AT)),
         nodes.WatermarkStrategy(20_000, 30_000, 86_400_000),
-        ("sensor_id", "temperature", "at"),
+        ("humidity", "sensor_id", "temperature", "at"),
         Call("IS NOT NULL", (Column("temperature", DOUBLE),), BOOLEAN.with_nullable(False)),
         label="readings",
     )
@@ -60,10 +62,10 @@ def every_node() -> nodes.Plan:
     return nodes.Plan(
         "sensors",
         (
-            nodes.Sink(hourly, "averages", ("sensor_id", "window_start"), label="stored"),
+            nodes.Sink(hourly, "averages", ("window_start",), label="stored"),
             nodes.Sink(nodes.Late(hourly, label="late"), "late_readings", ("sensor_id",)),
             nodes.Sink(nodes.Rejected(checked, label="refused"), "rejected_readings", ("operator",)),
-            nodes.Sink(total, "totals", ("sensor_id",)),
+            nodes.Sink(total, "totals"),
             nodes.Sink(scored, "scores", ("sensor_id",)),
         ),
         "Averages per hour.",

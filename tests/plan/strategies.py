@@ -11,8 +11,24 @@ from fluxline.plan import nodes
 from fluxline.plan.expressions import Call, Case, Cast, Column, Constant, Measure
 from fluxline.plan.window import Window
 from fluxline.schema import (
-    BIGINT, BOOLEAN, BYTES, DATE, DOUBLE, FLOAT, INT, INTEGER_BITS, SMALLINT, STRING, TINYINT, Field, LogicalType, TableSchema, decimal, row, timestamp,
-)  # fmt: skip
+    BIGINT,
+    BOOLEAN,
+    BYTES,
+    DATE,
+    DOUBLE,
+    FLOAT,
+    INT,
+    INTEGER_BITS,
+    SMALLINT,
+    STRING,
+    TINYINT,
+    Field,
+    LogicalType,
+    TableSchema,
+    decimal,
+    row,
+    timestamp,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +165,7 @@ def scans(draw: st.DrawFn, source: str) -> nodes.Scan:
 
 
 windows = st.one_of(
-    st.builds(lambda size, offset, time: Window("tumble", size_ms=size, offset_ms=offset % size, time=time), st.integers(1, 10**8), st.integers(), st.just("event")),
+    st.builds(lambda size, offset: Window("tumble", size_ms=size, offset_ms=offset % size), st.integers(1, 10**8), st.integers()),
     st.builds(lambda slide, times: Window("hop", size_ms=slide * times, slide_ms=slide), st.integers(1, 10**6), st.integers(1, 9)),
     st.builds(lambda step, times: Window("cumulate", size_ms=step * times, step_ms=step), st.integers(1, 10**6), st.integers(1, 9)),
     st.builds(lambda gap: Window("session", gap_ms=gap), st.integers(1, 10**6)),

@@ -40,11 +40,14 @@ def invocation() -> Invocation:
     return found
 
 
-def _remember_output(context: click.Context, _parameter: click.Parameter, value: Form) -> Form:
+def _remember_output(context: click.Context, parameter: click.Parameter, value: Form) -> Form:
+    """The form that was asked for; one that was given to the group holds for its command."""
     root = context.find_root().obj
-    if isinstance(root, Invocation):
+    if not isinstance(root, Invocation):
+        return value
+    if context.get_parameter_source(str(parameter.name)) is not click.core.ParameterSource.DEFAULT:
         root.output = value
-    return value
+    return root.output
 
 
 def _remember_environment(context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:

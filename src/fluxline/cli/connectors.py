@@ -32,7 +32,7 @@ def connectors(context: click.Context, output: str) -> int:
     return 0
 
 
-@connectors.command("show")
+@connectors.command("show", short_help="Show one connector with its options.")
 @click.argument("name")
 @output_option
 def show(name: str, output: str) -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from fluxline.cli.arguments import environment_options, invocation, output_option, project_option
+from fluxline.cli.arguments import environment_options, output_option, project_option
 
 
 @click.group("env")
@@ -20,9 +18,10 @@ def env() -> None:
 def list_environments(project: str, output: str) -> int:
     """List the environments."""
     from fluxline.cli.screen import columns, say, say_json
+    from fluxline.cli.targets import project_start
     from fluxline.config import require_project
 
-    found = require_project(Path(project))
+    found = require_project(project_start(project))
     entries = [
         {
             "name": name,
@@ -43,7 +42,7 @@ def list_environments(project: str, output: str) -> int:
     return 0
 
 
-@env.command("show")
+@env.command("show", short_help="Show all values of an environment, and where each comes from.")
 @click.argument("name", required=False)
 @project_option
 @environment_options
@@ -56,12 +55,12 @@ def show(name: str | None, project: str, env: str | None, overrides: tuple[str, 
     from dataclasses import asdict
 
     from fluxline.cli.screen import columns, say, say_json
+    from fluxline.cli.targets import project_start
     from fluxline.config import render_environment, require_project, resolve_environment, unsupported
 
     if name is not None and env is not None and name != env:
         raise click.UsageError(f'the environment is "{name}" and, by "--env", "{env}"', click.get_current_context())
-    invocation().start = Path(project)
-    environment = resolve_environment(require_project(Path(project)), name or env, overrides=overrides)
+    environment = resolve_environment(require_project(project_start(project)), name or env, overrides=overrides)
     shown = render_environment(environment)
     missing = [error.fact for error in unsupported(environment)]
     if output == "json":

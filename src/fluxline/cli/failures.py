@@ -30,6 +30,9 @@ def leave(error: BaseException, invocation: Invocation) -> int:
     except OSError:  # nobody reads what we write any more
         _close_output()
         return FAILED
+    except Exception as second:  # telling must not fail with a traceback either
+        show_errors([_mistake(second, invocation)], invocation, with_json=False)
+        return FAILED
 
 
 def _told(error: BaseException, invocation: Invocation) -> int:

@@ -28,7 +28,7 @@ def functions(context: click.Context, output: str) -> int:
     return 0
 
 
-@functions.command("show")
+@functions.command("show", short_help="Show one function with an example.")
 @click.argument("name")
 @output_option
 def show(name: str, output: str) -> int:

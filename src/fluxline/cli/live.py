@@ -68,7 +68,7 @@ class Block:
             self._lines = ()
 
     def _erasing(self) -> str:
-        return f"\x1b[{self._drawn}A\x1b[J" if self._drawn else ""
+        return f"\r\x1b[{self._drawn}A\x1b[J" if self._drawn else ""  # a typed ^C may have moved the cursor
 
 
 class Above(io.TextIOBase):
@@ -169,9 +169,9 @@ def counts_of(report: Report) -> dict[str, int]:
 
 
 def watermark_text(watermark: int | None, now_ms: int) -> str:
-    """The watermark as a time, and how far it is behind the clock where that says something."""
+    """The watermark as a time, and how far it is behind the clock where that says something; nothing where there is none yet."""
     if watermark is None:
-        return "no watermark yet"
+        return ""
     if watermark >= MAX_WATERMARK:
         return "at the end of its input"
     try:

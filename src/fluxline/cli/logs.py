@@ -111,10 +111,11 @@ class _RotatingFile(RotatingFileHandler):
 
 
 class _StandardError(logging.Handler):
-    """Warnings and errors as one line each."""
+    """Warnings and errors as one line each; what the command itself logs it also tells, so that is left out."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
+        self.addFilter(lambda record: not record.name.startswith("fluxline.cli"))
 
     def emit(self, record: logging.LogRecord) -> None:
         say(painted(f"{record.levelname.lower()}: ", "yellow", sys.stderr) + record.getMessage(), stream=sys.stderr)

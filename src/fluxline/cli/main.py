@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from fluxline import __version__
 from fluxline.cli.arguments import Invocation
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed, 2 the definition is refused, 64 the command line is not understood, 130 interrupted.",
 )
-@click.version_option(__version__, message="fluxline %(version)s")
+@click.version_option(package_name="fluxline", message="fluxline %(version)s")
 def fluxline() -> None:
     """Build and run real-time data pipelines.
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @click.option("--keep-going", is_flag=True, help="Go on however many records are rejected.")
 @environment_options
 @output_option
-def run(  # noqa: D417  # the options say what they are
+def run(
+    *,
     target: str | None,
     name: str | None,
     env: str | None,
@@ -29,7 +30,7 @@ def run(  # noqa: D417  # the options say what they are
     bounded: bool,
     fresh: bool,
     keep_going: bool,
-    output: str,  # noqa: FBT001
+    output: str,
 ) -> int:
     """Run a pipeline in this process until its input ends or Ctrl-C asks for a clean stop.
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fluxline import __version__
 from fluxline.cli.failures import FAILED, INTERRUPTED
 from fluxline.cli.ledger import report_json, report_lines
 from fluxline.cli.live import Rates, counts_of, job_lines, live_block
@@ -21,6 +20,7 @@ from fluxline.cli.screen import is_terminal, say, say_json
 from fluxline.cli.signals import signals
 from fluxline.clock import SystemClock
 from fluxline.config import require_project, resolve_environment
+from fluxline.config_version import own_version
 from fluxline.control.run import RunOptions, start
 from fluxline.control.status import records_read_before
 from fluxline.limits import LIVE_REDRAW_MS
@@ -114,7 +114,7 @@ def _run_batch(batch: Sequence[Pipeline], choice: Choice, invocation: Invocation
     environment = resolve_environment(require_project(batch[0]._directory()), choice.env, overrides=choice.overrides)
     invocation.log_file, invocation.start = log_file_of(environment), environment.project_directory
     with logging_to(invocation.log_file, warnings=not live):
-        _log.info("fluxline %s runs %s in environment %s", __version__, ", ".join(each.name for each in batch), environment.name)
+        _log.info("fluxline %s runs %s in environment %s", own_version(), ", ".join(each.name for each in batch), environment.name)
         try:
             with ExitStack() as stack:
                 if choice.output == "json":
@@ -125,7 +125,7 @@ def _run_batch(batch: Sequence[Pipeline], choice: Choice, invocation: Invocation
                 asked.running = True
                 _watch(watched, asked, block)
         except BaseException as error:
-            _log.error("the run failed: %s", error)  # noqa: TRY400  # an unforeseen one gets its traceback where it is told
+            _log.error("the run failed: %s", error)  # an unforeseen one gets its traceback where it is told
             raise
         return _tell(watched, choice, asked)
 
@@ -215,7 +215,7 @@ def _tell(watched: Sequence[Running], choice: Choice, asked: Asked) -> list[Repo
 def _tell_end(running: Running, choice: Choice, *, stopped: bool) -> None:
     report = running.job.report
     lines = report_lines(report, read_before=running.read_before)
-    for line in lines:
+    for line in lines[1:]:  # the first is its title
         _log.info("%s: %s", running.pipeline, line.strip())
     if choice.output == "json":
         return

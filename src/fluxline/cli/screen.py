@@ -40,8 +40,8 @@ def say_json(data: object) -> None:
     """Write one JSON object to standard output."""
     import msgspec
 
-    text = msgspec.json.format(msgspec.json.encode(data, enc_hook=str, decimal_format="number"), indent=2).decode()
-    say(text)
+    encoder = msgspec.json.Encoder(enc_hook=str, decimal_format="number")
+    say(msgspec.json.format(encoder.encode(data), indent=2).decode())
 
 
 def columns(rows: Iterable[tuple[str, ...]], *, indent: str = "  ") -> list[str]:

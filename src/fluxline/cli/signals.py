@@ -64,5 +64,5 @@ def signals() -> Iterator[Asked]:
     try:
         yield asked
     finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)  # type: ignore[arg-type]  # what signal.signal gave
+        for handled, earlier in before.items():
+            signal.signal(handled, earlier)  # type: ignore[arg-type]  # what signal.signal gave

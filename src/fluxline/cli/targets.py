@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluxline.cli.arguments import invocation
-from fluxline.errors import DefinitionError, relative_path
+from fluxline.errors import DefinitionError, NameNotFound, relative_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fluxline.pipeline.pipeline import Pipeline
 
 
@@ -23,10 +26,8 @@ def pipelines_of(target: str | None, name: str | None = None) -> list[Pipeline]:
     from fluxline.pipeline.discovery import choose_pipeline, find_pipelines
 
     where = _where(target)
-    try:
+    with _reading(where):
         return [choose_pipeline(where, name)] if name is not None else find_pipelines(where)
-    except SystemExit as error:
-        raise _leaves(where, error) from None
 
 
 def one_pipeline(target: str | None, name: str | None = None) -> Pipeline:
@@ -38,10 +39,21 @@ def one_pipeline(target: str | None, name: str | None = None) -> Pipeline:
     from fluxline.pipeline.discovery import choose_pipeline
 
     where = _where(target)
-    try:
+    with _reading(where):
         return choose_pipeline(where, name)
-    except SystemExit as error:
-        raise _leaves(where, error) from None
+
+
+def project_start(project: str) -> Path:
+    """Where the search for a project begins, as `--project` says.
+
+    Raises:
+        NameNotFound: FLX-2160, there is no such file or folder.
+    """
+    path = Path(project)
+    if not path.exists():
+        raise NameNotFound("FLX-2160", f'there is no file or folder "{project}"')
+    invocation().start = path
+    return path
 
 
 def _where(target: str | None) -> str:
@@ -58,10 +70,16 @@ def _where(target: str | None) -> str:
     return target
 
 
-def _leaves(where: str, error: SystemExit) -> DefinitionError:
-    return DefinitionError(
-        "FLX-2162",
-        f'"{where}" does not import: it leaves the process',
-        detail=f"It calls sys.exit({error.code!r}) while it is read for its pipelines.",
-        hint='Put the call under: if __name__ == "__main__":',
-    )
+@contextmanager
+def _reading(where: str) -> Iterator[None]:
+    """Meanwhile a user's file is imported: what it prints is no result of the command, and it must not end the process."""
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except SystemExit as error:
+        raise DefinitionError(
+            "FLX-2162",
+            f'"{where}" does not import: it leaves the process',
+            detail=f"It calls sys.exit({error.code!r}) while it is read for its pipelines.",
+            hint='Put the call under: if __name__ == "__main__":',
+        ) from None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from fluxline.clock import SystemClock
+from fluxline.clock import SystemClock, new_identity
 from fluxline.config import refuse_unsupported, require_project, resolve_environment
 from fluxline.connectors import load_connector
 from fluxline.control.ends import raise_problems, resolve_ends
@@ -64,7 +63,7 @@ def collect(
     _require_bound(plan, endpoints, rows_max, within_ms, place)
     collected = Collected(node.schema.visible(), node.key, rows_max)
     endpoints[COLLECTED] = Endpoint(COLLECTED, collecting_connector(collected), NoOptions(), None, None, directory)
-    job = EmbeddedJob(Machine(plan, endpoints, SystemClock(), MachineSettings(uuid.uuid4().hex)), None, 1)
+    job = EmbeddedJob(Machine(plan, endpoints, SystemClock(), MachineSettings(new_identity())), None, 1)
     collected.enough = job.request_stop
     job.start()
     _wait(job, within_ms)

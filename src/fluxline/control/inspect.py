@@ -160,11 +160,14 @@ def plan_json(plan: Plan) -> dict[str, JSONValue]:
     return plan_to_json(apply_rules(plan))
 
 
+_TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "timedelta": "duration"}
+
+
 def _options(options: type[Options]) -> tuple[ShownOption, ...]:
     return tuple(
         ShownOption(
             name=info.name,
-            type="secret" if info.secret else info.type_text(),
+            type="secret" if info.secret else _TYPES.get(info.type_text(), info.type_text()),
             description=info.description,
             required=info.required,
             secret=info.secret,

@@ -33,7 +33,7 @@ def query(directory: Path, sql: str, *, env: str | None = None, limit: int | Non
         overrides: `key=value` settings for this call.
 
     Raises:
-        ConfigError: FLX-1205, it is not clear which table store is meant.
+        ConfigError: FLX-1204, it is not clear which table store is meant.
         FluxlineError: what the environment or the store says.
     """
     environment = resolve_environment(require_project(directory), env, overrides=overrides)
@@ -44,7 +44,7 @@ def store_path(environment: Environment) -> Path:
     """The file of the environment's table store.
 
     Raises:
-        ConfigError: FLX-1205, there is none, or there are several, or one for each table.
+        ConfigError: FLX-1204, there is none, or there are several, or one for each table.
     """
     connection = _store_of(environment)
     table = connection.table
@@ -61,7 +61,7 @@ def store_path(environment: Environment) -> Path:
     assert isinstance(path, str)
     if "{name}" in path:
         raise ConfigError(
-            "FLX-1205",
+            "FLX-1204",
             f'connection "{connection.name}" keeps each table in a store of its own',
             detail=f'Its path is "{path}", and a query is asked of one store.',
             hint="Take {name} out of the path.",
@@ -80,14 +80,14 @@ def _store_of(environment: Environment) -> Connection:
     title = write_key(("environments", environment.name))
     if stores:
         raise ConfigError(
-            "FLX-1205",
+            "FLX-1204",
             f'environment "{environment.name}" has several table stores: {", ".join(stores)}',
             detail=f'Its "tables" is {environment.tables or "not set"}, which is none of them.' if environment.tables else 'It has no "tables".',
             hint=f'Choose one with --set tables={next(iter(stores))}, or write tables = "..." in [{title}].',
             place=environment.settings.place("connections"),
         )
     raise ConfigError(
-        "FLX-1205",
+        "FLX-1204",
         f'environment "{environment.name}" has no table store to ask',
         detail=f'None of its connections ({", ".join(environment.connections) or "it has none"}) has connector = "{_STORE}".',
         hint=f'Add [{title}.connections.store] with connector = "{_STORE}" and a path, and write tables = "store".',

@@ -7,20 +7,18 @@ import resource
 import signal
 import sys
 import threading
-import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fluxline.clock import SystemClock
+from fluxline.clock import SystemClock, new_identity
 from fluxline.config import refuse_unsupported, require_project, resolve_environment
 from fluxline.control.ends import guarantee_of, raise_problems, resolve_ends
 from fluxline.control.job import Job
 from fluxline.engines.embedded.job import EmbeddedJob
 from fluxline.engines.embedded.machine import Machine, MachineSettings, sink_context
 from fluxline.engines.embedded.saved_state import StateDirectory
-from fluxline.plan import nodes
 from fluxline.plan.json import plan_digest
 from fluxline.plan.names import name_operators
 from fluxline.planner.rules import apply_rules
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from fluxline.config import Environment
     from fluxline.control.ends import Ends
     from fluxline.engines.embedded.saved_state import SavedStop
+    from fluxline.plan import nodes
     from fluxline.plan.nodes import Plan
 
 
@@ -98,7 +97,7 @@ def _start(plan: Plan, environment: Environment, ends: Ends, state: StateDirecto
         state.release()
         return Job(None, report_of(last, plan, tuple(notes)), notes)
     settings = MachineSettings(
-        run_id=last.run_id if last is not None else uuid.uuid4().hex,
+        run_id=last.run_id if last is not None else new_identity(),
         bounded=options.bounded,
         fresh=options.fresh,
         rejected_share_max=1.0 if options.keep_going else environment.embedded.rejected_share_max,

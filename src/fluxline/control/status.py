@@ -73,10 +73,12 @@ def status(plan: Plan, directory: Path, *, env: str | None = None, overrides: Se
     planned = apply_rules(plan)
     pid = _whole(running, "pid")
     word: Literal["never run", "running", "stopped", "crashed"]
-    if running is not None:
-        word = "running" if _alive(state.path, pid) else "crashed"
-    else:
+    if running is None:
         word = "never run" if last is None else "stopped"
+    elif _alive(state.path, pid):
+        word = "running"
+    else:
+        word = "crashed"
     return Status(
         pipeline=plan.name,
         environment=environment.name,

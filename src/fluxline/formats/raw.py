@@ -56,20 +56,20 @@ class RawDecoder:
         logical = self._field.type
         if logical.text_like:
             rejects.update((index, found) for index, found in find_not_utf8(data, bounds).items() if index not in rejects)
-        healthy, records = survivors(count, rejects)
-        starts, ends = bounds[:-1][healthy], self._ends(data, bounds)[healthy]
+        records = survivors(count, rejects)
+        starts, ends = bounds[:-1][records], self._ends(data, bounds)[records]
         series = cut_texts(data, starts, ends) if logical.text_like else cut_bytes(data, starts, ends)
         codes = values.check_lengths(series, logical)
         if codes is not None:
             bad = np.flatnonzero(codes)
-            for index, value in zip(np.flatnonzero(healthy)[bad].tolist(), series.gather(pl.Series(bad)).to_list(), strict=True):
+            for index, value in zip(records[bad].tolist(), series.gather(pl.Series(bad)).to_list(), strict=True):
                 shown = f'the text "{excerpt(value)}"' if isinstance(value, str) else f"{len(value)} bytes"
-                detail = f'Field "{self._field.name}" is {logical.text()}, and it holds {shown}, which does not fit.'
-                rejects[index] = reject(index, values.REASONS[values.OUT_OF_RANGE], detail)
-            series = series.filter(pl.Series(codes == values.FINE))
-            healthy, records = survivors(count, rejects)
+                detail = values.misfit_sentence(values.OUT_OF_RANGE, logical, self._field.name, shown, "")
+                rejects[index] = reject(index, "out_of_range", detail)
+            fine = codes == values.FINE
+            series, records = series.filter(pl.Series(fine)), records[fine]
         columns = {item.name: Column(series) for item in self._wanted}
-        return Decoded(columns, count - len(rejects), records, tuple(rejects[index] for index in sorted(rejects)))
+        return Decoded(columns, len(records), records if rejects else None, tuple(rejects[index] for index in sorted(rejects)))
 
     def _ends(self, data: bytes, bounds: Int64s) -> Int64s:
         """Where each record ends without its line end."""

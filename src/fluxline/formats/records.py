@@ -17,7 +17,7 @@ from fluxline.formats.base import Reject
 from fluxline.limits import RECORD_BYTES_MAX, REJECT_DETAIL_CHARS_MAX
 
 if TYPE_CHECKING:
-    from fluxline.batch import Int64s, Mask
+    from fluxline.batch import Int64s
 
 Buffer: TypeAlias = "np.ndarray[Any, np.dtype[np.uint8]]"
 NEWLINE, RETURN = 10, 13
@@ -74,7 +74,9 @@ def check_bounds(buffer: Buffer, bounds: Int64s) -> None:
 
 def find_too_large(data: bytes, bounds: Int64s) -> dict[int, Reject]:
     """Rejects of the records that are longer than RECORD_BYTES_MAX, their line end not counted."""
-    found = {}
+    found: dict[int, Reject] = {}
+    if int(bounds[-1]) - int(bounds[0]) <= RECORD_BYTES_MAX:
+        return found
     for index in np.flatnonzero(np.diff(bounds) > RECORD_BYTES_MAX).tolist():
         size = len(content(data, bounds, index))
         if size > RECORD_BYTES_MAX:
@@ -125,10 +127,8 @@ def excerpt(text: str) -> str:
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in shown)
 
 
-def survivors(count: int, rejected: dict[int, Reject]) -> tuple[Mask, Int64s | None]:
-    """Which of `count` records are healthy, as a mask and as indexes (None when all are)."""
-    mask = np.ones(count, dtype=np.bool_)
-    if not rejected:
-        return mask, None
-    mask[list(rejected)] = False
-    return mask, np.flatnonzero(mask).astype(np.int64, copy=False)
+def survivors(count: int, rejected: dict[int, Reject]) -> Int64s:
+    """The indexes of the records that are not rejected."""
+    healthy = np.ones(count, dtype=np.bool_)
+    healthy[list(rejected)] = False
+    return np.flatnonzero(healthy).astype(np.int64, copy=False)

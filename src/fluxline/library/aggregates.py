@@ -98,7 +98,7 @@ def _decimal_mean(total: pl.Expr, count: pl.Expr, result: LogicalType) -> pl.Exp
     def run(columns: Sequence[pl.Series]) -> pl.Series:
         scale = columns[0].dtype.scale  # type: ignore[attr-defined]  # a Decimal
         use = Signature((decimal(38, scale), decimal(19, 0)), result)
-        divided = decimals.divide(use)(pl.lit(columns[0]), pl.lit(columns[1]).cast(pl.Decimal(19, 0)))
+        divided = decimals.binary(use, decimals.DIVIDE)(pl.lit(columns[0]), pl.lit(columns[1]).cast(pl.Decimal(19, 0)))
         return pl.select(divided).to_series()
 
     return pl.map_batches([total, count], run, return_dtype=polars_type(result), is_elementwise=True)

@@ -72,14 +72,14 @@ def _nullable(arguments: Types, result: LogicalType, constants: tuple[object, ..
 
 def _basic(name: str, doc: str, example: tuple[tuple[object, ...], object], run: Callable[[Any, Any], Any]) -> Function:
     of_types = {"+": decimal_sum, "-": decimal_sum, "*": decimal_product}[name]
-    of_decimals = {"+": decimals.add, "-": decimals.subtract, "*": decimals.multiply}[name]
+    operation = {"+": decimals.ADD, "-": decimals.SUBTRACT, "*": decimals.MULTIPLY}[name]
     return Function(
         name=name,
         doc=doc,
         takes="number, number",
         example=example,
         infer=_infer(name, of_types),
-        polars=lambda use: of_decimals(use) if use.result.root == "DECIMAL" else run,
+        polars=lambda use: decimals.binary(use, operation) if use.result.root == "DECIMAL" else run,
         numpy=lambda use: None if use.result.root == "DECIMAL" else run,
         flink=f"{{0}} {name} {{1}}",
         python=f'col("x") {name} col("y")',
@@ -98,7 +98,7 @@ def _whole_quotient(left: Any, right: Any) -> Any:
 
 def _quotient_polars(use: Signature) -> Callable[[pl.Expr, pl.Expr], pl.Expr]:
     if use.arguments[0].root == "DECIMAL":
-        return decimals.divide(use)
+        return decimals.binary(use, decimals.DIVIDE)
     if use.arguments[0].root in APPROXIMATES:
         return operator.truediv
     return lambda left, right: left.truncdiv(right)
@@ -139,7 +139,7 @@ def _infer_modulo(name: str) -> Callable[..., Signature]:
 
 def _modulo_polars(use: Signature) -> Callable[[pl.Expr, pl.Expr], pl.Expr]:
     if use.arguments[0].root == "DECIMAL":
-        return decimals.modulo(use)
+        return decimals.binary(use, decimals.MODULO)
     from fluxline.batch import polars_type
 
     # The least number divided by -1 is itself, so its remainder comes out as 0 by wrapping.
@@ -204,7 +204,7 @@ def _floor_modulo_numpy(left: Any, right: Any) -> Any:
 
 def _floor_modulo_polars(use: Signature) -> Callable[[pl.Expr, pl.Expr], pl.Expr]:
     if use.arguments[0].root == "DECIMAL":
-        return decimals.floor_modulo(use)
+        return decimals.binary(use, decimals.FLOOR_MODULO)
     if use.result.root in APPROXIMATES:
         return lambda left, right: left - right * (left / right).floor()
     return lambda left, right: left - (left // right) * right

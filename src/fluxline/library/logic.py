@@ -22,22 +22,24 @@ Pair = tuple[Any, Any]  # Values, and a mask of those that are not NULL, or None
 def both(left: Pair, right: Pair) -> Pair:
     """AND: FALSE as soon as one is FALSE."""
     (one, one_valid), (other, other_valid) = left, right
-    if one_valid is None and other_valid is None:
-        return one & other, None
-    one_valid = np.True_ if one_valid is None else one_valid
-    other_valid = np.True_ if other_valid is None else other_valid
-    return one & one_valid & other & other_valid, (one_valid & other_valid) | (one_valid & ~one) | (other_valid & ~other)
+    return one & other, _known(one_valid, other_valid, lambda: ~one, lambda: ~other)
 
 
 def either(left: Pair, right: Pair) -> Pair:
     """OR: TRUE as soon as one is TRUE."""
     (one, one_valid), (other, other_valid) = left, right
-    if one_valid is None and other_valid is None:
-        return one | other, None
-    one_valid = np.True_ if one_valid is None else one_valid
-    other_valid = np.True_ if other_valid is None else other_valid
-    found = (one & one_valid) | (other & other_valid)
-    return found, (one_valid & other_valid) | found
+    return one | other, _known(one_valid, other_valid, lambda: one, lambda: other)
+
+
+def _known(left_valid: Any, right_valid: Any, left_decides: Callable[[], Any], right_decides: Callable[[], Any]) -> Any:
+    """The rows where both sides are there, or one is there and decides alone."""
+    if left_valid is None and right_valid is None:
+        return None
+    if left_valid is None:
+        return right_valid | left_decides()
+    if right_valid is None:
+        return left_valid | right_decides()
+    return (left_valid & right_valid) | (left_valid & left_decides()) | (right_valid & right_decides())
 
 
 def _infer(name: str, count: int) -> Callable[..., Signature]:

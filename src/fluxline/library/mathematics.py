@@ -5,11 +5,13 @@ POWER, SQRT, EXP, LN and LOG10 compute in DOUBLE; the last digit may differ from
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
-from fluxline.library import decimals, parse
+from fluxline.library import decimals
 from fluxline.library.comparison import comparison_polars
 from fluxline.library.function import ArgumentMismatch, Function, LazyModule, Signature
 from fluxline.library.inference import (
@@ -35,7 +37,8 @@ else:
     np, pl = LazyModule("numpy"), LazyModule("polars")
 
 Types = tuple[LogicalType, ...]
-ROUND_DIGITS = 38 - 1  # A rounded DOUBLE goes through a DECIMAL; numbers with more digits than it holds have no fraction.
+ROUND_WHOLE_MAX = 1e14  # With one digit more, numbers are still told apart by 15 digits.
+ROUND_DIGITS = 37  # Of any more a DECIMAL has no room.
 
 
 def _number_argument(name: str, types: Types) -> LogicalType:
@@ -169,22 +172,35 @@ def _round_integer(use: Signature, places: int) -> Callable[[pl.Expr], pl.Expr]:
 
 
 def _round_double(column: pl.Series, *, places: int) -> pl.Series:
-    value = column.cast(pl.Float64)
-    kept = max(places, 0)
-    plain = value.is_finite() & (value.abs() < 10.0 ** (ROUND_DIGITS - kept - max(-places, 0)))
-    tiny = value.abs() < 10.0 ** -(kept + 2)
-    texts = pl.select(pl.when(pl.lit(plain)).then(pl.when(pl.lit(tiny)).then(pl.lit("0")).otherwise(pl.lit(value).cast(pl.String)))).to_series()
-    if places >= 0:
-        number = parse.decimal_of_text(texts, 38, kept)
-    else:
-        # The fraction has no say in tens and hundreds; text with an exponent has none, or is tiny.
-        text = pl.lit(texts)
-        cut = pl.when(text.str.contains("e", literal=True)).then(text).otherwise(text.str.replace(r"\..*", ""))
-        exact = parse.decimal_of_text(pl.select(cut).to_series(), 38, 0)
-        number = pl.select(decimals.rounded(Signature((decimal(38, 0),), decimal(38, 0)), places)(pl.lit(exact))).to_series()
-    found = number.cast(pl.String).cast(pl.Float64)
-    # A number with more digits than a DECIMAL holds has no fraction, and stays.
-    return pl.select(pl.when(pl.lit(plain)).then(pl.lit(found)).when(pl.lit(value).is_finite()).then(pl.lit(value))).to_series()
+    numbers = column.cast(pl.Float64).to_numpy()
+    size = np.abs(numbers)
+    with np.errstate(all="ignore"):
+        # The middle of two results has at most 15 digits, so a number reads as at least the middle if it is at least the DOUBLE
+        # nearest to it. Quotients and products of whole numbers and powers of ten that a DOUBLE holds are rounded once, or exact.
+        if places >= 0:
+            whole = np.floor(size * 10.0**places)
+            found = (whole + (size >= (whole * 10 + 5) / 10.0 ** (places + 1))) / 10.0**places
+        else:
+            whole = np.floor(size / 10.0**-places)
+            found = (whole + (size >= (whole * 10 + 5) * 10.0 ** (-places - 1))) * 10.0**-places
+        sure = (whole < ROUND_WHOLE_MAX) & (size < ROUND_WHOLE_MAX) & (abs(places) < decimals.DOUBLE_DIGITS)
+    series = pl.Series(column.name, np.copysign(found, numbers) + 0.0, dtype=pl.Float64)  # Flink's zero has no sign.
+    if sure.all():
+        return series
+    rows = (column.is_not_null() & ~pl.Series(sure)).arg_true()
+    values = column.cast(pl.Float64).gather(rows).to_list()
+    result = series.scatter(rows, [_rounded_digits(value, places) for value in values])
+    return pl.select(pl.when(pl.lit(column).is_not_null()).then(pl.lit(result))).to_series()
+
+
+def _rounded_digits(value: float, places: int) -> float | None:
+    """One number rounded as its shortest digits read; None for NaN and Infinity."""
+    if not math.isfinite(value):
+        return None
+    exact = Decimal(repr(value))
+    if exact.as_tuple().exponent >= -places:  # type: ignore[operator]  # an int: not NaN
+        return value + 0.0
+    return float(exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP, context=decimals.EXACT)) + 0.0
 
 
 def _round_fails(use: Signature) -> Callable[..., pl.Expr] | None:

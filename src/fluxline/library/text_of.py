@@ -46,11 +46,11 @@ def text_of(kind: LogicalType) -> Callable[[pl.Expr], pl.Expr] | None:
 def number_text(column: pl.Series) -> pl.Series:
     """FLOAT or DOUBLE as Java's toString writes it."""
     texts = column.cast(pl.String)
-    size = column.abs()
-    plain = ((size >= PLAIN_MIN) & (size < PLAIN_BELOW)) | (size == 0) | column.is_null()
+    size = np.abs(column.to_numpy())
+    plain = ((size >= PLAIN_MIN) & (size < PLAIN_BELOW)) | (size == 0)
     if plain.all():
         return texts
-    rows = (~plain).arg_true()
+    rows = (~pl.Series(plain) & column.is_not_null()).arg_true()
     short = column.dtype == pl.Float32
     return texts.scatter(rows, [java_text(value, short=short) for value in column.gather(rows).to_list()])
 

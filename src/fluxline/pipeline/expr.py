@@ -402,6 +402,6 @@ def shown(unbound: Unbound) -> str:
         inside = " ".join(f"WHEN {shown(condition)} THEN {shown(value)}" for condition, value in unbound.branches)
         return f"CASE {inside} ELSE {shown(unbound.otherwise)} END"
     parts = [shown(argument) for argument in unbound.arguments]
-    if len(parts) == 2 and not unbound.function[0].isalpha() or unbound.function in ("AND", "OR"):
+    if (len(parts) == 2 and not unbound.function[0].isalpha()) or unbound.function in ("AND", "OR"):
         return f"({f' {unbound.function} '.join(parts)})"
     return f"{unbound.function}({', '.join(parts)})"

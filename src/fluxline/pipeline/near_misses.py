@@ -23,12 +23,15 @@ STREAM = {
 }  # fmt: skip
 
 EXPR = {
-    "mean": ".avg()", "average": ".avg()", "len": "count()", "unique": ".count_distinct()", "nunique": ".count_distinct()", "n_unique": ".count_distinct()",
-    "fill_null": "coalesce(col(...), value)", "isNull": ".is_null()", "isNotNull": ".is_not_null()", "isnull": ".is_null()", "notnull": ".is_not_null()",
+    "mean": ".avg()", "average": ".avg()", "len": "count()", "unique": ".count_distinct()",
+    "nunique": ".count_distinct()", "n_unique": ".count_distinct()",
+    "fill_null": "coalesce(col(...), value)", "isNull": ".is_null()", "isNotNull": ".is_not_null()",
+    "isnull": ".is_null()", "notnull": ".is_not_null()",
     "isin": ".is_in([...])", "astype": ".cast(type)", "name": ".alias(name)", "as_": ".alias(name)", "between": ".is_between(low, high)",
     "to_uppercase": ".str.upper()", "upper": ".str.upper()", "lower": ".str.lower()", "and_": "a & b", "or_": "a | b", "not_": "~a",
     "eq": "a == b", "ne": "a != b", "gt": "a > b", "ge": "a >= b", "lt": "a < b", "le": "a <= b", "otherwise": "when(...).then(...).otherwise(...)",
-    "abs": "functions.abs(...)", "round": "functions.round(...)", "floor": "functions.floor(...)", "ceil": "functions.ceil(...)", "sqrt": "functions.sqrt(...)",
+    "abs": "functions.abs(...)", "round": "functions.round(...)", "floor": "functions.floor(...)",
+    "ceil": "functions.ceil(...)", "sqrt": "functions.sqrt(...)",
 }  # fmt: skip
 
 TEXT = {
@@ -39,7 +42,8 @@ TEXT = {
 }  # fmt: skip
 
 PIPELINE = {
-    "from_source": ".source(name, schema=...)", "read": ".source(name, schema=...)", "stream": ".source(name, schema=...)", "table": ".source(name, schema=...)",
+    "from_source": ".source(name, schema=...)", "read": ".source(name, schema=...)",
+    "stream": ".source(name, schema=...)", "table": ".source(name, schema=...)",
     "execute": ".run()", "from_path": ".source(name, schema=...)", "sql_query": ".sql(query)", "add_source": ".source(name, schema=...)",
 }  # fmt: skip
 

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
 
+    from fluxline.control.job import Job
     from fluxline.errors import Place
     from fluxline.pipeline.declare import Schema
     from fluxline.pipeline.stream import ColumnLike, ColumnsLike
     from fluxline.telemetry import Report
-    from fluxline.control.job import Job
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,248}")
 

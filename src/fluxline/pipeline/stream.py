@@ -17,9 +17,9 @@ from fluxline.pipeline.origin import here
 from fluxline.pipeline.sink import Sink
 from fluxline.plan import nodes
 from fluxline.plan.expressions import Column
+from fluxline.plan.names import describe_node
 from fluxline.planner.bind import Scope, bind_column, bind_predicate, common_type, converted, label_of
 from fluxline.planner.failing import can_fail
-from fluxline.plan.names import describe_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -106,7 +106,7 @@ class Stream:
         """The rows that this operator dropped as late, with its input's columns."""
         if not self._node.drops_late:
             raise DefinitionError(
-                "FLX-2130", f'"{describe_node(self._node)}" cannot drop late rows', hint="Ask the windowed aggregate itself for .late.", place=here()
+                "FLX-2153", f'"{describe_node(self._node)}" cannot drop late rows', hint="Ask the windowed aggregate itself for .late.", place=here()
             )
         return Stream(self._pipeline, nodes.Late(self._node, place=here()))
 
@@ -115,7 +115,7 @@ class Stream:
         """The rows that this operator could not decode, compute or accept, with the reason."""
         if not _may_reject(self._node):
             raise DefinitionError(
-                "FLX-2131",
+                "FLX-2154",
                 f'"{describe_node(self._node)}" cannot reject rows',
                 detail="Nothing that it computes can fail.",
                 hint="Ask the source, an expect(...) or a map_batches(...) for .rejected.",
@@ -181,8 +181,12 @@ class Stream:
             if set(other.schema) != set(self.schema):
                 difference = sorted(set(other.schema) ^ set(self.schema))
                 raise DefinitionError(
-                    "FLX-2134", "the streams of a union have other columns", detail=f"They differ in {', '.join(difference)}.", hint="Bring them to the same columns with .select(...).", place=place
-                )  # fmt: skip
+                    "FLX-2134",
+                    "the streams of a union have other columns",
+                    detail=f"They differ in {', '.join(difference)}.",
+                    hint="Bring them to the same columns with .select(...).",
+                    place=place,
+                )
         types = {}
         for name in self.schema:
             common = common_type([stream._node.schema.field(name).type for stream in streams])

@@ -62,14 +62,14 @@ def plan_from_json(data: dict[str, Any]) -> nodes.Plan:
     """The plan that JSON data describes; Python functions come back without their callable.
 
     Raises:
-        RecoveryError: FLX-5001 the form is of a newer version; FLX-5002 it is no plan.
+        RecoveryError: FLX-5011 the form is of a newer version; FLX-5012 it is no plan.
     """
     try:
         version = data["fluxline_plan"]
         assert type(version) is int and version >= 1, f"no version: {version!r}"
         if version > PLAN_FORMAT_VERSION:
             raise RecoveryError(
-                "FLX-5001",
+                "FLX-5011",
                 f"the plan has format {version}, this version reads up to {PLAN_FORMAT_VERSION}",
                 hint="Use the Fluxline version that wrote it, or a later one.",
             )
@@ -79,7 +79,7 @@ def plan_from_json(data: dict[str, Any]) -> nodes.Plan:
         sinks = tuple(_earlier(built, position) for position in data["sinks"])
         plan: nodes.Plan = _build(nodes.Plan, {"name": data["name"], "sinks": sinks, "description": data["description"]})
     except _NOT_A_PLAN as error:
-        raise RecoveryError("FLX-5002", "the data is no plan", detail=f"{type(error).__name__}: {error}.") from error
+        raise RecoveryError("FLX-5012", "the data is no plan", detail=f"{type(error).__name__}: {error}.") from error
     return plan
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from fluxline.errors import TimeAttributeMissing
+from fluxline.errors import DefinitionError, TimeAttributeMissing
 from fluxline.plan.expressions import Expression, columns_of
 
 if TYPE_CHECKING:
@@ -143,6 +143,26 @@ def upstream(node: Node) -> Iterator[Node]:
     yield node
     for part in node.inputs:
         yield from upstream(part)
+
+
+def check_schema(node: Node) -> None:
+    """Find out the columns of a node's output now, where it is built.
+
+    Raises:
+        DefinitionError: FLX-2105, two of them have one name.
+    """
+    try:
+        fields = node.schema.fields
+    except DefinitionError as error:
+        error.place = error.place or node.place
+        raise
+    assert fields, "a step has a column"
+
+
+def require_names(node: Node, names: tuple[str, ...]) -> None:
+    """Assert that the node has columns of these names, each named once."""
+    missing = [name for name in names if name not in node.schema]
+    assert not missing and len(set(names)) == len(names), f"columns {list(names)} are not in {node.schema.names()}, or there twice"
 
 
 def require_columns(node: Node, *expressions: Expression | None) -> None:

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from fluxline.errors import DefinitionError, TimeAttributeMissing
-from fluxline.plan.expressions import Column, Expression, Measure
+from fluxline.plan.expressions import Column, Expression, Measure, columns_of
 from fluxline.plan.node import (
     NamedExpression,
     Node,
@@ -22,7 +22,9 @@ from fluxline.plan.node import (
     TimeAttribute,
     Unary,
     WatermarkStrategy,
+    check_schema,
     require_columns,
+    require_names,
     require_time_attribute,
     upstream,
 )
@@ -67,6 +69,11 @@ class Scan(Node):
                 hint="Declare it as datetime, or compute it with functions.to_timestamp_ltz(...).",
                 place=self.place,
             )
+        time = () if self.event_time is None else (self.event_time.name,)
+        known = {*self.declared.names(), *time}
+        read = columns_of(self.predicate, None if self.event_time is None else self.event_time.expression)
+        assert read <= known and set(self.columns or ()) <= known, f"a source reads the columns that it declares: {sorted(known)}"
+        check_schema(self)
 
     @cached_property
     def schema(self) -> TableSchema:
@@ -124,6 +131,7 @@ class Project(Unary):
         if not self.columns:
             raise DefinitionError("FLX-2112", "no column is left", hint="Keep at least one column.", place=self.place)
         require_columns(self.input, *(column.expression for column in self.columns))
+        check_schema(self)
 
     @cached_property
     def schema(self) -> TableSchema:
@@ -167,6 +175,8 @@ class WindowAggregate(Unary):
     def __post_init__(self) -> None:
         require_time_attribute(self.input, self.window, self.place)
         require_columns(self.input, *(part for measure in self.measures for part in (measure.argument, measure.where)))
+        require_names(self.input, self.keys)
+        check_schema(self)
 
     @cached_property
     def schema(self) -> TableSchema:
@@ -208,6 +218,8 @@ class GroupAggregate(Unary):
 
     def __post_init__(self) -> None:
         require_columns(self.input, *(part for measure in self.measures for part in (measure.argument, measure.where)))
+        require_names(self.input, self.keys)
+        check_schema(self)
 
     @cached_property
     def schema(self) -> TableSchema:
@@ -237,6 +249,12 @@ class Union(Node):
 
     parts: tuple[Node, ...]
 
+    def __post_init__(self) -> None:
+        assert self.parts, "a union has an input"
+        first, *others = ([(item.name, item.type.with_nullable(True)) for item in part.schema.visible()] for part in self.parts)
+        assert all(other == first for other in others), "the inputs of a union have the same columns"
+        check_schema(self)
+
     @property
     def inputs(self) -> tuple[Node, ...]:
         return self.parts
@@ -247,7 +265,6 @@ class Union(Node):
     @cached_property
     def schema(self) -> TableSchema:
         first, *others = (part.schema for part in self.parts)
-        assert all(other.names() == first.names() for other in others), "the inputs of a union have the same columns"
         nullable = {item.name: any(other.field(item.name).type.nullable for other in (first, *others)) for item in first if not item.hidden}
         time = self.time
         return TableSchema(
@@ -384,6 +401,9 @@ class Sink(Unary):
 
     name: str
     row_key: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        require_names(self.input, self.row_key or ())
 
     @property
     def rejects(self) -> bool:

@@ -124,7 +124,7 @@ def bind_measure(expression: unbound.Unbound, scope: Scope, *, name: str | None 
         raise DefinitionError(
             "FLX-2119",
             "agg takes aggregates, and this is a value per row",
-            hint='Aggregate it: col("x").avg(), .sum(), .min(), .max(), .count(), or count(). Compute on the results in .with_columns(...) behind it.',
+            hint='Aggregate it: col("x").avg(), .sum(), .min(), .max(), .count(), or count(). Compute on results in .with_columns(...) behind it.',
             place=place_of(expression),
         )
     if label is None:

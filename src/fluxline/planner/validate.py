@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fluxline.errors import DefinitionError, FluxlineError
-from fluxline.plan import nodes
 from fluxline.plan.names import name_operators
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fluxline.connectors.base import Connector
+    from fluxline.plan import nodes
 
 
 def validate_plan(plan: nodes.Plan) -> list[FluxlineError]:

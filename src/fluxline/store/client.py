@@ -17,7 +17,7 @@ import polars as pl
 from fluxline.clock import SystemClock
 from fluxline.errors import AccessDenied, ResourceBusy, ResourceMissing
 from fluxline.limits import (
-    KIB,
+    STORE_ADDRESS_BYTES_MAX,
     STORE_LOCK_POLL_MS,
     STORE_LOCK_WAIT_MS,
     STORE_QUERY_MS_MAX,
@@ -33,8 +33,6 @@ from fluxline.store.wire import VERSION, error_from_json, receive_bytes, receive
 
 if TYPE_CHECKING:
     from fluxline.clock import Clock
-
-_ADDRESS_BYTES_MAX = 4 * KIB
 
 
 def query(path: Path | str, sql: str, *, limit: int | None = None, clock: Clock | None = None) -> pl.DataFrame:
@@ -135,7 +133,7 @@ def _address(path: Path) -> str | None:
         return None
     try:
         _require_own(os.fstat(file), path)
-        text = os.read(file, _ADDRESS_BYTES_MAX)
+        text = os.read(file, STORE_ADDRESS_BYTES_MAX)
     finally:
         os.close(file)
     try:

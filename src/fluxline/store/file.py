@@ -10,6 +10,7 @@
 - One flush is one transaction; the file has all of it or nothing. DuckDB writes its log through to the disk at each.
 - A row is alive at point p when it was written at p or before and not replaced at p or before. So going back to p is:
   drop the rows written later, fetch those replaced later from `_undo`. A table that only grows needs no `_undo`.
+  The points that it can go back to are those of the last STOPS_KEPT settled stops and of what came after them.
 - No primary key and no index: with one, an upsert of random keys costs 65 times more at 10 M keys than at 100 k.
 """
 
@@ -240,7 +241,7 @@ class TableFile:
             needed = gone.filter(pl.col(table.sequence) <= newest)
             if needed.height:
                 self._befores[table.number].frame = needed
-                execute(f"INSERT INTO {table.undo} SELECT *, ? FROM temp.main.{table.before}", [sequence])
+                execute(f"INSERT INTO {table.undo} SELECT *, ? FROM temp.main.{quote(table.before)}", [sequence])
         else:
             execute(delete)
         execute(f"INSERT INTO {table.base} SELECT {table.columns}, ? FROM {table.staged()} WHERE NOT {quote(table.deleted)}", [sequence])
@@ -263,7 +264,7 @@ class TableFile:
         execute(f"DELETE FROM {CATALOG}._fluxline.points WHERE name = ? AND sequence > ?", [table.name, point])
 
     def _require_point(self, table: Table, point: int) -> None:
-        if point <= self.sequence and (table.key is None or point in self._points[table.name]):
+        if point in self._points[table.name]:
             return
         behind = point > self.sequence
         raise RecoveryError(

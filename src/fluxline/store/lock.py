@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from fluxline.clock import Clock
 
-_PID_CHARS_MAX = 20
+_PID_CHARS = 20
 
 
 class StoreLock:
@@ -82,7 +82,7 @@ class StoreLock:
 
 def _holder(file: int) -> int | None:
     """The process that writes, if it is alive; None when only readers hold the lock."""
-    text = os.pread(file, _PID_CHARS_MAX, 0).strip()
+    text = os.pread(file, _PID_CHARS, 0).strip()
     if not text.isdigit():
         return None
     pid = int(text)

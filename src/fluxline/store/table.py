@@ -94,13 +94,13 @@ class Table:
 
     @cached_property
     def delta(self) -> str:
-        """The name under which a connection sees the staged rows."""
-        return f"_delta_{self.number}"
+        """The name under which a connection sees the staged rows; with a character that no table's name may have."""
+        return f"\x01delta {self.number}"
 
     @cached_property
     def before(self) -> str:
         """The name under which the writing connection sees rows on their way to `_undo`."""
-        return f"_before_{self.number}"
+        return f"\x01before {self.number}"
 
     @cached_property
     def sequence(self) -> str:
@@ -143,7 +143,7 @@ class Table:
             for item in self.schema
         ]
         marker = [quote(self.deleted)] if self.key is not None else []
-        return f"(SELECT {', '.join([*columns, *marker])} FROM temp.main.{self.delta})"
+        return f"(SELECT {', '.join([*columns, *marker])} FROM temp.main.{quote(self.delta)})"
 
     def stored_view(self) -> str:
         """The SELECT that shows the rows of the file; without the catalog, so that it holds under any."""

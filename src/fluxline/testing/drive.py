@@ -27,6 +27,7 @@ from fluxline.control.memory import Collected, NoOptions, collecting_connector
 from fluxline.engines.base import Endpoint
 from fluxline.engines.embedded.machine import Machine, MachineSettings
 from fluxline.errors import DefinitionError
+from fluxline.limits import DRIVE_POLLS_MAX
 from fluxline.options import parse_duration
 from fluxline.pipeline.declare import Schema
 from fluxline.pipeline.sink import Sink
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from fluxline.schema import TableSchema
     from fluxline.telemetry import Report
 
-_POLLS_MAX = 1_000_000  # A poll that always finds something would be our mistake.
 
 
 def utc(text: str) -> datetime:
@@ -176,7 +176,7 @@ class Driven:
 
     def _poll(self) -> None:
         """Let every source give what it has, until none has anything."""
-        for _ in range(_POLLS_MAX):
+        for _ in range(DRIVE_POLLS_MAX):
             moved = False
             for name, task in self._machine.sources.items():
                 event = task.poll()

@@ -208,11 +208,10 @@ class FilesystemSink:
             self._lengths = self._continued(context.receipt, there, context.run_id)
         else:
             self._refuse_unknown(there, context)
-        # Later files first: a crash in between leaves a state from which this very step ends the same.
-        for name in sorted(there, reverse=True):
+        for name, length in there.items():  # Done again after a crash in between, it ends the same.
             if name not in self._lengths:
                 self._remove(name)
-            elif there[name] > self._lengths[name]:
+            elif length > self._lengths[name]:
                 self._cut(name, self._lengths[name])
         owner = Owner(context.name, context.run_id)
         if self._claim.owner != owner:

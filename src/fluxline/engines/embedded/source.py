@@ -17,8 +17,7 @@ from fluxline.engines.embedded.decode import DecodeStep, Judged
 from fluxline.engines.embedded.expressions import compile_predicate
 from fluxline.engines.embedded.watermarks import PartitionWatermark, SourceWatermark
 from fluxline.errors import DecodeError
-from fluxline.formats.base import Reject
-from fluxline.limits import FILES_OPEN_MAX, PARTITION_POLL_MS, REJECT_CHECK_RECORDS
+from fluxline.limits import FILES_OPEN_MAX, PARTITION_POLL_MS, REJECT_CHECK_RECORDS, REJECT_RECORD_SHOWN_BYTES
 from fluxline.schema import TableSchema
 from fluxline.telemetry import Ledger
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from fluxline.clock import Clock
     from fluxline.connectors.base import PartitionReader, Source
     from fluxline.engines.embedded.rejects import RejectWriter
-    from fluxline.formats.base import Decoder
+    from fluxline.formats.base import Decoder, Reject
     from fluxline.plan.nodes import Scan
 
 
@@ -287,10 +286,12 @@ class SourceTask:
         top = max(self.ledger.reasons.items(), key=lambda item: item[1])
         assert self.first_reject is not None
         reject, record = self.first_reject
+        tagged = any(item.tags for item in self._scan.declared)
+        shown = "A column is tagged, so no record is shown." if tagged else f"The record: {record[:REJECT_RECORD_SHOWN_BYTES]!r}."
         raise DecodeError(
             "FLX-3001",
             f'source "{self._scan.source}" rejected {rejected} of its first {read} records',
-            detail=f"The most frequent reason is {top[0]} ({top[1]}). {reject.detail} The record: {record[:300]!r}.",
+            detail=f"The most frequent reason is {top[0]} ({top[1]}). {reject.detail} {shown}",
             hint=_acceptance(top[0]) + " To go on all the same: --keep-going, or embedded = { rejected_share_max = 1.0 } in the environment.",
             place=self._scan.place,
         )

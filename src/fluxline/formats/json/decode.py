@@ -89,32 +89,41 @@ class JSONDecoder:
         check_bounds(buffer, bounds)
         rejects = find_too_large(data, bounds)
         rejects.update((index, found) for index, found in find_not_utf8(data, bounds).items() if index not in rejects)
-        suspects = ~_looks_like_objects(buffer, bounds)
-        suspects[list(rejects)] = True
-        for index in np.flatnonzero(np.diff(bounds) > 2 * RECORD_DEPTH_MAX).tolist():
-            suspects[index] |= is_too_deep(content(data, bounds, index))
+        suspects = self._suspects(data, bounds, buffer, rejects)
         structs = self._structs(data, bounds, suspects, rejects)
         columns, codes = build_fields(self._readers, structs)
-        healthy, records = survivors(count, rejects)
+        records = survivors(count, rejects) if rejects or codes is not None else None
         if codes is not None:
-            fine = self._reject_coded(data, bounds, codes, np.flatnonzero(healthy), rejects)
-            columns = [column.take(fine) for column in columns]
-            healthy, records = survivors(count, rejects)
+            assert records is not None
+            fine = self._reject_coded(data, bounds, codes, records, rejects)
+            columns, records = [column.take(fine) for column in columns], records[fine]
         return self._decoded(columns, count - len(rejects), records, rejects)
+
+    def _suspects(self, data: bytes, bounds: Int64s, buffer: Buffer, rejects: dict[int, Reject]) -> Mask | None:
+        """The records that must be looked at one by one, or None when there are none."""
+        suspects = _not_like_objects(buffer, bounds)
+        deep: list[int] = []
+        sizes = bounds[1:] - bounds[:-1]
+        if sizes.max() > RECORD_DEPTH_MAX:
+            deep = [index for index in np.flatnonzero(sizes > RECORD_DEPTH_MAX).tolist() if is_too_deep(content(data, bounds, index))]
+        if rejects or deep:
+            suspects = np.zeros(len(sizes), dtype=np.bool_) if suspects is None else suspects
+            suspects[[*rejects, *deep]] = True
+        return suspects
 
     def _decoded(self, columns: list[Any], rows: int, records: Int64s | None, rejects: dict[int, Reject]) -> Decoded:
         named = {item.name: column for item, column in zip(self._fields, columns, strict=True)}
         return Decoded(named, rows, records, tuple(rejects[index] for index in sorted(rejects)))
 
-    def _structs(self, data: bytes, bounds: Int64s, suspects: Mask, rejects: dict[int, Reject]) -> list[Any]:
+    def _structs(self, data: bytes, bounds: Int64s, suspects: Mask | None, rejects: dict[int, Reject]) -> list[Any]:
         """The structs of the records that have one, in order; the others are added to `rejects`."""
-        count = len(suspects)
-        if not suspects.any() and (whole := self._decode_all(data, bounds, 0, count)) is not None:
+        count = len(bounds) - 1
+        if suspects is None and (whole := self._decode_all(data, bounds, 0, count)) is not None:
             return whole
         structs: list[Any] = []
         for start in range(0, count, _CHUNK_RECORDS):
             stop = min(start + _CHUNK_RECORDS, count)
-            if not suspects[start:stop].any() and (chunk := self._decode_all(data, bounds, start, stop)) is not None:
+            if (suspects is None or not suspects[start:stop].any()) and (chunk := self._decode_all(data, bounds, start, stop)) is not None:
                 structs += chunk
                 continue
             edges = bounds[start : stop + 1].tolist()
@@ -156,16 +165,19 @@ class JSONDecoder:
         return fine
 
 
-def _looks_like_objects(buffer: Buffer, bounds: Int64s) -> Mask:
-    """Which records begin with `{` and end with `}`, white space aside."""
+def _not_like_objects(buffer: Buffer, bounds: Int64s) -> Mask | None:
+    """Which records do not begin with `{` or do not end with `}`, white space aside; None when all do."""
     first, last = bounds[:-1], np.maximum(bounds[1:] - 2, bounds[:-1])
-    if not _braced(buffer, first, last).all():
-        last = bounds[1:] - 1
-        for _ in range(_SPACES_LOOKED_AT):
-            last = last - (_IS_SPACE[buffer[last]] & (last > first))
-        for _ in range(_SPACES_LOOKED_AT):
-            first = first + (_IS_SPACE[buffer[first]] & (first < last))
-    return _braced(buffer, first, last)
+    found = _braced(buffer, first, last)
+    if found.all():
+        return None
+    last = bounds[1:] - 1
+    for _ in range(_SPACES_LOOKED_AT):
+        last = last - (_IS_SPACE[buffer[last]] & (last > first))
+    for _ in range(_SPACES_LOOKED_AT):
+        first = first + (_IS_SPACE[buffer[first]] & (first < last))
+    found = _braced(buffer, first, last)
+    return None if found.all() else ~found
 
 
 def _braced(buffer: Buffer, first: Int64s, last: Int64s) -> Mask:

@@ -21,7 +21,7 @@ _OPENERS, _CLOSERS = b"[{", b"]}"
 
 def may_be_deeper(record: bytes, levels: int) -> bool:
     """Whether the record has enough brackets to nest deeper than this."""
-    return len(record) > 2 * levels and sum(record.count(opener) for opener in _OPENERS) > levels
+    return len(record) > levels and sum(record.count(opener) for opener in _OPENERS) > levels
 
 
 def is_too_deep(record: bytes) -> bool:

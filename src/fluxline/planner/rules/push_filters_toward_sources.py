@@ -61,7 +61,7 @@ def _inline(expression: Expression, columns: dict[str, Expression]) -> Expressio
 
 
 def _into_scans(plan: nodes.Plan) -> nodes.Plan:
-    """scan read by one filter alone -> scan with that predicate."""
+    """Scan read by one filter alone -> scan with that predicate."""
     replaced: dict[nodes.Node, nodes.Node] = {}
     for scan in plan.scans():
         readers = [node for node in plan.nodes() if scan in node.inputs and not isinstance(node, nodes.Rejected)]

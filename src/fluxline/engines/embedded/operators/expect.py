@@ -51,7 +51,8 @@ class ExpectOperator(Operator):
         if self._on_failure == "reject":
             self.reject_rows(batch, broken, "rule", f"The row breaks the rule {rule}.", rule=rule)
         elif self._on_failure == "fail":
-            first = {name: column.take(broken).series()[0] for name, column in batch.columns.items()}
+            tagged = {item.name for item in self.schema if item.tags}
+            first = {name: "***" if name in tagged else column.take(broken).series()[0] for name, column in batch.columns.items()}
             raise FunctionFailed(
                 "FLX-3010",
                 f'{count} rows break the rule "{rule}", whose policy is to stop',

@@ -1,5 +1,7 @@
-"""Aggregate the whole stream by keys; the result is updating: per batch and touched key the old row is taken back
-(-U) and the new one given (+U), a key's first row is an insert (+I). A row is used as soon as it is counted.
+"""Aggregate the whole stream by keys; the result is updating.
+
+Per batch and touched key the old row is taken back (-U) and the new one given (+U); a key's first row is an insert (+I).
+A row is used as soon as it is counted.
 
 The result depends on the rows alone; how often a key is updated on the way depends on the batches, as in Flink with
 mini-batches.

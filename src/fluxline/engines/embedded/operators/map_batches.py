@@ -73,8 +73,11 @@ class MapBatchesOperator(Operator):
         missing = [item.name for item in self.schema if item.name not in frame.columns]
         if missing:
             raise FunctionFailed(
-                "FLX-3013", f'function "{self._function_name}" returned a frame without {", ".join(missing)}', detail=f"It has {', '.join(frame.columns)}.", place=self._place
-            )  # fmt: skip
+                "FLX-3013",
+                f'function "{self._function_name}" returned a frame without {", ".join(missing)}',
+                detail=f"It has {', '.join(frame.columns)}.",
+                place=self._place,
+            )
         columns = []
         for item in self.schema:
             series = frame.get_column(item.name)

@@ -51,6 +51,7 @@ class WindowAggregateOperator(Operator):
         self._kind = find_window(node.window)
         self._aggregation = Aggregation(node.keys, node.measures, node.input.schema)
         self._keys = list(node.keys)
+        self._by = [_START, *self._keys]
         self._open: dict[int, OpenWindow] = {}
 
     def process(self, batch: Batch) -> None:
@@ -70,23 +71,22 @@ class WindowAggregateOperator(Operator):
         self._add(frame, starts)
 
     def advance_watermark(self, watermark: int) -> None:
-        for start in sorted(self._open):
-            if int(self._end(start)) - 1 > watermark:
-                continue
-            self._emit(start, self._open.pop(start))
+        closed = [start for start in self._open if self._end(start) - 1 <= watermark]
+        if closed:
+            self._emit([frame for start in closed for frame in self._open.pop(start).frames])
         self.main.advance(watermark)
 
     def held(self) -> int:
         return sum(int(frame.get_column(ROWS).sum()) for window in self._open.values() for frame in window.frames)
 
     def snapshot(self) -> Snapshot:
-        frames = {str(start): self._aggregation.merge(window.frames, self._keys) for start, window in self._open.items()}
-        base = super().snapshot()
-        return Snapshot(base.values, frames)
+        frames = [frame for window in self._open.values() for frame in window.frames]
+        return Snapshot(super().snapshot().values, {"open": self._aggregation.merge(frames, self._by)} if frames else {})
 
     def restore(self, snapshot: Snapshot) -> None:
         super().restore(snapshot)
-        self._open = {int(start): OpenWindow(frame.height, 0, [frame]) for start, frame in snapshot.frames.items()}
+        if "open" in snapshot.frames:
+            self._keep(snapshot.frames["open"])
 
     def _late(self, batch: Batch, starts: Int64s) -> Mask:
         last = self._kind.end(starts, self._window) - 1
@@ -99,35 +99,31 @@ class WindowAggregateOperator(Operator):
         return int(self._kind.end(np.array([start], dtype=np.int64), self._window)[0])
 
     def _add(self, frame: pl.DataFrame, starts: Int64s) -> None:
-        if len(starts) == 0:
-            return
-        if int(starts.min()) == int(starts.max()):
-            self._keep(int(starts[0]), self._aggregation.partial(frame, self._keys))
-            return
-        by = [_START, *self._keys]
-        partial = self._aggregation.partial(frame.with_columns(pl.Series(_START, starts)), by)
-        for (start,), part in partial.partition_by(_START, as_dict=True, include_key=False).items():
+        if len(starts):
+            self._keep(self._aggregation.partial(frame.with_columns(pl.Series(_START, starts)), self._by))
+
+    def _keep(self, partial: pl.DataFrame) -> None:
+        """Put partial rows to the windows that they belong to."""
+        starts = partial.get_column(_START)
+        parts = {(starts[0],): partial} if starts[0] == starts[-1] and starts.n_unique() == 1 else partial.partition_by(_START, as_dict=True)
+        for (start,), part in parts.items():
             assert isinstance(start, int)
-            self._keep(start, part)
+            window = self._open.setdefault(start, OpenWindow())
+            window.frames.append(part)
+            window.pending_rows += part.height
+            if len(window.frames) >= PARTIAL_FRAMES_MAX and window.pending_rows >= window.merged_rows:
+                merged = self._aggregation.merge(window.frames, self._by)
+                window.frames, window.merged_rows, window.pending_rows = [merged], merged.height, 0
 
-    def _keep(self, start: int, partial: pl.DataFrame) -> None:
-        window = self._open.setdefault(start, OpenWindow())
-        window.frames.append(partial)
-        window.pending_rows += partial.height
-        if len(window.frames) >= PARTIAL_FRAMES_MAX and window.pending_rows >= window.merged_rows:
-            merged = self._aggregation.merge(window.frames, self._keys)
-            window.frames, window.merged_rows, window.pending_rows = [merged], merged.height, 0
-
-    def _emit(self, start: int, window: OpenWindow) -> None:
-        groups = self._aggregation.merge(window.frames, self._keys)
-        if self._keys:
-            groups = groups.sort(self._keys)
+    def _emit(self, frames: list[pl.DataFrame]) -> None:
+        """The groups of windows that have closed, by window and key."""
+        groups = self._aggregation.merge(frames, self._by).sort(self._by)
         self.ledger.used += int(groups.get_column(ROWS).sum())
-        end = self._end(start)
-        bounds = {WINDOW_START: start, WINDOW_END: end, WINDOW_TIME: end - 1}
+        starts = groups.get_column(_START)
+        ends = pl.Series(self._kind.end(starts.to_numpy(), self._window))
         columns = [groups.get_column(key) for key in self._keys]
-        for name, value in bounds.items():
-            columns.append(pl.Series(name, [value], dtype=pl.Int64).cast(pl.Datetime("ms")).new_from_index(0, groups.height))
+        for name, values in ((WINDOW_START, starts), (WINDOW_END, ends), (WINDOW_TIME, ends - 1)):
+            columns.append(values.cast(pl.Datetime("ms")).alias(name))
         frame = pl.DataFrame([*columns, *self._aggregation.final(groups)])
         self.main.emit(batch_from_polars(frame.select([item.name for item in self.schema]), self.schema))
 

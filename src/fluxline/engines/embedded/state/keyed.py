@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from fluxline.limits import STATE_SLOTS_MIN
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fluxline.batch import Int64s
 
-_GROWTH_MIN = 1_024
 
 
 class KeyedState:
@@ -115,7 +116,7 @@ class KeyedState:
             return self._free.pop()
         slot = len(self._slots)
         if slot >= self._capacity:
-            self._grow(max(_GROWTH_MIN, self._capacity * 2))
+            self._grow(max(STATE_SLOTS_MIN, self._capacity * 2))
         return slot
 
     def _release(self, key: Any) -> None:
