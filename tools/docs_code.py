@@ -40,7 +40,9 @@ def api_page() -> str:
     import fluxline
 
     parts = ["# Python API", "Everything that `from fluxline import ...` gives. The names load when they are first used."]
-    functions, classes, modules = [], [], []
+    functions: list[tuple[str, str]] = []
+    classes: list[tuple[str, str]] = []
+    modules: list[str] = []
     for name in fluxline.__all__:
         home = fluxline._HOMES.get(name)
         if home is None:
@@ -84,7 +86,8 @@ def _class(name: str, file: str, level: int = 3) -> str:
         if "\n" not in about:
             rows.append((code(f".{_signature(method, is_property=_is_property(method), on_one_line=True)}"), about))
             continue
-        parts += [_calls(rows), f"{'#' * (level + 1)} {name}.{method.name}", f"```text\n.{_signature(method, is_property=_is_property(method))}\n```", about]
+        head = _signature(method, is_property=_is_property(method))
+        parts += [_calls(rows), f"{'#' * (level + 1)} {name}.{method.name}", f"```text\n.{head}\n```", about]
         rows = []
     return "\n\n".join(part for part in [*parts, _calls(rows)] if part)
 
@@ -132,7 +135,8 @@ def _signature(node: ast.FunctionDef, *, is_property: bool = False, on_one_line:
 def _arguments(given: ast.arguments) -> list[str]:
     """The arguments, each with its type and default."""
     places = [*given.posonlyargs, *given.args]
-    parts = [_argument(argument, default) for argument, default in zip(places, [*[None] * (len(places) - len(given.defaults)), *given.defaults], strict=True)]
+    defaults: list[ast.expr | None] = [*[None] * (len(places) - len(given.defaults)), *given.defaults]
+    parts = [_argument(argument, default) for argument, default in zip(places, defaults, strict=True)]
     if given.vararg is not None:
         parts.append("*" + _argument(given.vararg, None))
     elif given.kwonlyargs:
@@ -235,7 +239,10 @@ def errors_page() -> str:
     from fluxline.error_codes import CODES
 
     raised = error_classes()
-    about = "A code keeps its meaning for ever. A message has the code, a fact, the place in your file, what is known (`detail`) and what you can do (`hint`)."
+    about = (
+        "A code keeps its meaning for ever. A message has the code, a fact, the place in your file, what is known (`detail`) and what you can do "
+        "(`hint`)."
+    )
     parts = ["# Errors", about]
     for first, title in _RANGES.items():
         rows = [

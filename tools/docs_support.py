@@ -25,16 +25,16 @@ def support_page() -> str:
     from fluxline.pipeline.later import LATER
 
     about = (
-        "What is known and does not run yet is refused by its name (FLX-2190), at the line that asks for it, before a job starts. Nothing is accepted and "
-        'then ignored. The engine for Flink is decided and comes; until then an environment with `engine = "flink"` is checked and refused (FLX-1020).'
+        "What is known and does not run yet is refused by its name (FLX-2190), at the line that asks for it, before a job starts. Nothing is "
+        "accepted and then ignored. The engine for Flink is decided and comes."
     )
     parts = ["# Support", about, "## Steps of a plan", table(("step", "written as", "embedded", "Flink"), _node_rows())]
     parts += ["## Windows", table(("window", "embedded", "Flink"), _window_rows()), "## Functions", _functions()]
     parts += ["## Names of the Python API that come later", table(("name", "why"), ((code(name), text) for name, text in LATER.items()))]
     parts += ["## Connectors that come later", table(("connector", "why"), ((code(name), text) for name, text in sorted(CONNECTORS_LATER.items())))]
     environment = (
-        'An environment that asks for one of these is read and checked, and refused when it is to run (FLX-1020): `engine = "flink"`, `broker`, '
-        "`receivers`, and policies other than `allow`."
+        "An environment that asks for one of these is read and checked, and refused when it is to run (FLX-1020): an engine other than `embedded`, a "
+        "`broker`, `receivers`, policies other than `allow`, and `checkpoint_interval` or `memory` of the embedded engine."
     )
     return page([*parts, "## In the project file", environment])
 
@@ -53,7 +53,7 @@ def _window_rows() -> list[tuple[str, ...]]:
     from fluxline.plan.window import WindowKind
     from fluxline.windows import WINDOWS
 
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for kind in typing.get_args(WindowKind):
         rows.append((code(kind), "yes, on event time" if kind in WINDOWS else f"later: {LATER[kind]}", "later"))
     return rows
@@ -77,7 +77,8 @@ def _functions() -> str:
 def readme_part() -> str:
     """The short form: what works today, and what is refused until later."""
     from fluxline.cli.main import COMMANDS
-    from fluxline.connectors import CONNECTORS, LATER as CONNECTORS_LATER
+    from fluxline.connectors import CONNECTORS
+    from fluxline.connectors import LATER as CONNECTORS_LATER
     from fluxline.formats import FORMATS
     from fluxline.library import AGGREGATES, FUNCTIONS
     from fluxline.pipeline.later import LATER

@@ -198,16 +198,24 @@ def test_rows_of_an_earlier_run_are_cleared_only_on_request(tmp_path: Path, path
     context = sink_context(tmp_path, {"path": path})
     stopped(context, 0, 50)
     target = tmp_path / path if path == "out.ndjson" else tmp_path / path / "part-000000"
-    for run_id in ("run-1", "run-2"):
-        with pytest.raises(RecoveryError) as caught:
-            FilesystemSink(replace(context, run_id=run_id))
-        assert caught.value.code == "FLX-5101"
-        assert target.name in caught.value.fact
-        assert "--fresh" in caught.value.hint
-        assert target.stat().st_size == 140
+    with pytest.raises(RecoveryError) as caught:
+        FilesystemSink(replace(context, run_id="run-2"))
+    assert caught.value.code == "FLX-5101"
+    assert target.name in caught.value.fact
+    assert "--fresh" in caught.value.hint
+    assert target.stat().st_size == 140
     shown = str(tmp_path / path.rstrip("/"))
     assert list(CONNECTOR.clears(context)) == [f'{"file" if path == "out.ndjson" else "1 file in"} "{shown}", 140 bytes']
     stopped(replace(context, run_id="run-2", fresh=True), 0, 10)
+    assert target.read_bytes() == TEN
+
+
+@pytest.mark.parametrize("path", ["out.ndjson", "out/"])
+def test_rows_of_this_run_that_no_stop_covers_are_written_again(tmp_path: Path, path: str) -> None:
+    context = sink_context(tmp_path, {"path": path})
+    stopped(context, 0, 50)
+    stopped(context, 0, 10)  # the same run, from the beginning: it crashed before its first stop
+    target = tmp_path / path if path == "out.ndjson" else tmp_path / path / "part-000000"
     assert target.read_bytes() == TEN
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fluxline.batch import Batch
+
+moment = datetime.fromisoformat
 
 # Type -> three distinct values; the third row of most columns is NULL.
 FLAT: Mapping[str, list[Any]] = {
@@ -41,16 +43,16 @@ FLAT: Mapping[str, list[Any]] = {
     "DATE": [date(1, 1, 1), date(9999, 12, 31), None],
     "TIME(0)": [time(0, 0, 0), time(23, 59, 59), None],
     "TIME(9)": [time(10, 0, 0, 500_000), time(23, 59, 59, 999_999), None],
-    "TIMESTAMP(3)": [datetime(1969, 12, 31, 23, 59, 59, 999_000), datetime(2026, 1, 31, 10, 0, 0, 120_000), None],
-    "TIMESTAMP(6)": [datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_999), None],
-    "TIMESTAMP(9)": [datetime(1700, 1, 1), datetime(2262, 1, 1, 0, 0, 0, 1), None],
-    "TIMESTAMP_LTZ(3)": [datetime(2024, 2, 29, 23, 0, tzinfo=UTC), datetime(1900, 3, 1, tzinfo=UTC), None],
+    "TIMESTAMP(3)": [moment("1969-12-31T23:59:59.999000"), moment("2026-01-31T10:00:00.120000"), None],
+    "TIMESTAMP(6)": [moment("0001-01-01T00:00:00"), moment("9999-12-31T23:59:59.999999"), None],
+    "TIMESTAMP(9)": [moment("1700-01-01T00:00:00"), moment("2262-01-01T00:00:00.000001"), None],
+    "TIMESTAMP_LTZ(3)": [moment("2024-02-29T23:00:00"), moment("1900-03-01T00:00:00"), None],
 }
 NESTED: Mapping[str, list[Any]] = {
     "ARRAY<INT>": [[1, None, 3], [], None],
     "ARRAY<STRING NOT NULL> NOT NULL": [['"'], ["a", "\n"], []],
     "ARRAY<ARRAY<DECIMAL(5, 2)>>": [[[Decimal("1.50")], [], None], [], None],
-    "ARRAY<TIMESTAMP(3)>": [[datetime(2026, 1, 31, 10)], [None, datetime(2026, 1, 31, 10, 0, 0, 5000)], None],
+    "ARRAY<TIMESTAMP(3)>": [[moment("2026-01-31T10:00:00")], [None, moment("2026-01-31T10:00:00.005000")], None],
     "MAP<STRING NOT NULL, DOUBLE>": [[{"key": "a", "value": 1.5}, {"key": '"', "value": None}], [], None],
     "MAP<STRING NOT NULL, ARRAY<BOOLEAN>>": [[{"key": "a", "value": [True, None]}], [{"key": "", "value": None}], None],
     "ROW<x INT, `y z` STRING>": [{"x": 1, "y z": "a"}, {"x": None, "y z": None}, None],
@@ -80,8 +82,7 @@ def make(columns: Mapping[str, list[Any]]) -> tuple[TableSchema, Batch]:
     schema = TableSchema(tuple(Field(f"c{number}", parse_type(text)) for number, text in enumerate(columns)))
     series = []
     for item, values in zip(schema.fields, columns.values(), strict=True):
-        plain = [value.replace(tzinfo=None) if isinstance(value, datetime) else value for value in values]
-        series.append(pl.Series(item.name, plain, dtype=polars_type(item.type), strict=True))
+        series.append(pl.Series(item.name, values, dtype=polars_type(item.type), strict=True))
     return schema, batch_from_polars(pl.DataFrame(series), schema)
 
 

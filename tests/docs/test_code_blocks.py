@@ -5,6 +5,8 @@
     ```console run            `$ command`, then what it prints; `…` stands for any text of a line, a line `…` for any lines
     <!-- file: cafe.py from guides/first-pipeline.md -->    a file that another page shows
     <!-- folder: examples/sensors -->                       a folder of the repository, as it is without what runs leave
+
+Each page runs in an empty folder of its own.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ def runnable(page: Path) -> bool:
 
 @pytest.mark.parametrize("page", [page for page in pages() if runnable(page)], ids=shown)
 def test_what_a_page_shows_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From its first block to its last, in an empty folder."""
+    """From its first block to its last."""
     monkeypatch.chdir(tmp_path)
     for name, source in _ALSO.findall(text_of(page)):
         text = next(block.text for block in blocks(DOCS / source) if block.file == name)
@@ -76,7 +78,16 @@ def run_commands(block: Block, directory: Path) -> None:
     variables = {**os.environ, "PATH": path, "PYTHONPATH": str(directory), "NO_COLOR": "1", "FLUXLINE_ENV": ""}
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
         command, _, wanted = part.partition("\n")
-        done = subprocess.run(shlex.split(command), cwd=directory, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=COMMAND_SECONDS_MAX, check=False)
+        done = subprocess.run(
+            shlex.split(command),
+            cwd=directory,
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=COMMAND_SECONDS_MAX,
+            check=False,
+        )
         printed = done.stdout
         assert done.returncode == 0, f"{block}: {command}\n{printed}"
         assert matches(wanted, printed), f"{block}: {command} prints\n{printed}\nand the page shows\n{wanted}"
@@ -111,7 +122,9 @@ def test_output_is_compared(wanted: str, printed: str, *, equal: bool) -> None:
 def test_every_fence_says_its_language() -> None:
     """And only known words stand behind it, so that no block is left out by a slip."""
     wrong = [str(block) for page in pages() for block in blocks(page) if block.language not in LANGUAGES]
-    wrong += [f"{block}: {word}" for page in pages() for block in blocks(page) for word in block.words if word != "run" and not word.startswith("file=")]
+    wrong += [
+        f"{block}: {word}" for page in pages() for block in blocks(page) for word in block.words if word != "run" and not word.startswith("file=")
+    ]
     assert wrong == []
 
 
@@ -150,4 +163,6 @@ def test_the_error_of_the_tutorial(tmp_path: Path) -> None:
 def test_the_pages_that_must_run_do() -> None:
     """The tutorial, the guides of tests, notebooks and rules, and the page of the ledger."""
     names = {shown(page) for page in pages() if runnable(page)}
-    assert names >= {f"docs/{name}.md" for name in ("guides/first-pipeline", "guides/testing", "guides/notebooks", "guides/quality", "concepts/ledger")}
+    assert names >= {
+        f"docs/{name}.md" for name in ("guides/first-pipeline", "guides/testing", "guides/notebooks", "guides/quality", "concepts/ledger")
+    }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.docs.pages import DOCS, anchors, links, pages
-from tests.tidy.tree import ROOT, report, shown, text_of
+from tests.tidy.tree import PACKAGE, ROOT, parse, report, shown, text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +70,30 @@ def test_the_walks_have_ten_files_each() -> None:
         assert [number for number, _ in steps] == [str(number) for number in range(1, 11)]
         assert len({path for _, path in steps}) == 10
         assert all((ROOT / path).is_file() for _, path in steps)
+
+
+def imported_rooms(room: Path) -> set[str]:
+    """The other rooms that a room imports."""
+    found = set()
+    for path in room.rglob("*.py"):
+        for node in ast.walk(parse(path)):
+            modules = (
+                [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else [item.name for item in node.names]
+                if isinstance(node, ast.Import)
+                else []
+            )
+            found |= {f"{module.split('.')[1]}/" for module in modules if module.startswith("fluxline.")}
+    return {name for name in found if (PACKAGE / name).is_dir()} - {f"{room.name}/"}
+
+
+def test_the_rooms_import_as_drawn() -> None:
+    """Each arrow of the architecture is an import, and each import an arrow."""
+    drawn = dict(re.findall(r"^(\w+/) +-> *(.*)$", text_of(ROOT / "ARCHITECTURE.md"), re.MULTILINE))
+    assert set(drawn) == {f"{path.name}/" for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert drawn.pop("testing/") == "everything"
+    assert {room: set(arrows.split()) for room, arrows in drawn.items()} == {room: imported_rooms(PACKAGE / room) for room in drawn}
 
 
 def test_the_index_has_every_page() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+from tools import build_docs
 
 import fluxline
 from fluxline.cli.main import COMMANDS
@@ -23,7 +24,6 @@ from fluxline.plan.json import _NODES
 from fluxline.plan.window import WindowKind
 from fluxline.telemetry import DROP_REASONS
 from tests.tidy.tree import ROOT, text_of
-from tools import build_docs
 
 REFERENCE = ROOT / "docs" / "reference"
 
@@ -84,7 +84,8 @@ def test_every_format_and_option_is_there() -> None:
 
 def test_every_function_and_aggregate_is_there() -> None:
     text = reference("functions").replace("\\|", "|")
-    assert [word.name for word in (*FUNCTIONS.values(), *AGGREGATES.values()) if f"| `{word.name}` | {word.doc}" not in text] == []
+    described = {name: word.doc for name, word in FUNCTIONS.items()} | {name: word.doc for name, word in AGGREGATES.items()}
+    assert [name for name, about in described.items() if f"| `{name}` | {about}" not in text] == []
 
 
 def test_every_error_code_is_there() -> None:
@@ -99,8 +100,8 @@ def test_every_command_and_its_options_are_there() -> None:
         command = command_line.get_command(context, name)
         assert command is not None
         section = text.split(f"\n## fluxline {name}\n")[1]
-        missing = [option for parameter in command.params if isinstance(parameter, click.Option) for option in parameter.opts if f"`{option}`" not in section]
-        assert not missing, f"{name}: {missing}"
+        options = [option for parameter in command.params if isinstance(parameter, click.Option) for option in parameter.opts]
+        assert [option for option in options if f"`{option}`" not in section] == [], name
 
 
 def test_every_step_window_and_later_name_is_there() -> None:
@@ -118,7 +119,8 @@ def test_every_public_name_is_there() -> None:
     for owner in ("Pipeline", "Stream", "Sink", "Job", "Report", "Expr"):
         section = text.split(f"\n### {owner}\n")[1].split("\n### ")[0]
         names = [name for name in vars(getattr(fluxline, owner)) if not name.startswith("_")]
-        assert [name for name in names if f"`.{name}" not in section and f"#### {owner}.{name}\n" not in section and f"- `{name}`:" not in section] == []
+        forms = ("`.{}", f"#### {owner}.{{}}\n", "- `{}`:")
+        assert [name for name in names if not any(form.format(name) in section for form in forms)] == []
 
 
 def test_every_limit_is_there() -> None:

@@ -44,8 +44,9 @@ def milliseconds(text: str) -> int | None:
 def windowed(settings: dict[str, str]) -> tuple[Pipeline, Any, Any]:
     """A pipeline with the settings above a table: it, its source and its aggregate."""
     pipeline = Pipeline("table")
-    idle_after = settings.get("idle_after")
-    source = pipeline.source("rows", schema={"at": "TIMESTAMP_LTZ(3) NOT NULL"}, event_time="at", watermark=settings["watermark"], idle_after=idle_after)
+    source = pipeline.source(
+        "rows", schema={"at": "TIMESTAMP_LTZ(3) NOT NULL"}, event_time="at", watermark=settings["watermark"], idle_after=settings.get("idle_after")
+    )
     aggregate = source.window(tumble(settings["window"])).agg(rows=count())
     aggregate.sink("counts")
     return pipeline, source, aggregate
@@ -158,6 +159,40 @@ def test_types_in_memory(tmp_path: Path) -> None:
         dtype = numpy_type(item.type)
         held = f"numpy `{dtype}`" if dtype is not None else f"Polars `{polars_type(item.type)}`"
         assert held == row["column in memory"], shown(page)
+
+
+def expression_cases() -> list[tuple[str, dict[str, str], dict[str, Any], str]]:
+    """Expression, types of the columns, their values, and what it gives."""
+    ((types, rows),) = marked_tables(DOCS / "concepts" / "types.md", "expressions")
+    cases = []
+    for row in rows:
+        given = dict(part.split(" = ") for part in row["with"].split(", "))
+        values = {name: None if text == "NULL" else text.strip("'") if text.startswith("'") else int(text) for name, text in given.items()}
+        cases.append((code_of(row["expression"]), types, values, row["gives"]))
+    return cases
+
+
+@pytest.fixture(scope="module")
+def expressions(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """The expressions of the table, made by Python itself."""
+    lines = ",\n    ".join(text for text, *_ in expression_cases())
+    text = f"from fluxline import coalesce, col, concat, functions\n\nMADE = [\n    {lines},\n]\n"
+    made: list[Any] = import_text(text, tmp_path_factory.mktemp("types") / "made.py", "fluxline_page_expressions").MADE
+    return made
+
+
+@pytest.mark.parametrize("number", range(len(expression_cases())))
+def test_what_an_expression_gives(number: int, expressions: list[Any], drive: Drive) -> None:
+    text, types, values, gives = expression_cases()[number]
+    pipeline = Pipeline("expressions")
+    source = pipeline.source("rows", schema=types)
+    made = source.select(made=expressions[number])
+    made.sink("made")
+    run = drive(pipeline)
+    run.push(source, {name: values.get(name) for name in types})
+    found = ["NULL" if row["made"] is None else str(row["made"]) for row in run.rows(made)]
+    assert (found or ["rejected"]) == [gives], text
+    assert run.report.rejected == (gives == "rejected")
 
 
 def test_refused_types_are_not_on_the_page() -> None:

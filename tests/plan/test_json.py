@@ -35,7 +35,7 @@ def through_text(plan: nodes.Plan) -> nodes.Plan:
 
 
 @given(plans())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_a_plan_survives_json(plan: nodes.Plan) -> None:
     """Equal, equally hashed, with the same digest and the same form."""
     again = through_text(plan)
@@ -46,7 +46,7 @@ def test_a_plan_survives_json(plan: nodes.Plan) -> None:
 
 
 @given(plans())
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_what_nodes_infer_survives_json(plan: nodes.Plan) -> None:
     """Schema, time attribute, kind, key and place, node by node."""
     for before, after in zip(plan.nodes(), through_text(plan).nodes(), strict=True):
@@ -55,7 +55,7 @@ def test_what_nodes_infer_survives_json(plan: nodes.Plan) -> None:
 
 
 @given(plans())
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_nodes_are_hashable_and_shared_steps_stand_once(plan: nodes.Plan) -> None:
     """The list has every node once, inputs before their readers."""
     listed = plan_to_json(plan)["nodes"]
@@ -106,7 +106,7 @@ def test_equal_constants_hash_alike() -> None:
 
 
 @given(plans(), st.integers(1, 50))
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_places_do_not_count(plan: nodes.Plan, line: int) -> None:
     """A plan whose text moved is the same plan, with the same digest."""
     moved: dict[nodes.Node, nodes.Node] = {}
@@ -218,7 +218,7 @@ def fields_on(data: Any, path: Path) -> set[str]:
 
 
 @given(plans(), plans())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_plans_that_differ_have_other_digests(one: nodes.Plan, other: nodes.Plan) -> None:
     """Equal exactly where the plans are."""
     assert (plan_digest(one) == plan_digest(other)) == (one == other)
@@ -256,7 +256,7 @@ def valid() -> Data:
 
 
 @given(st.data())
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_damage_anywhere_is_refused_or_gives_another_sound_plan(data: st.DataObject) -> None:
     """One value is replaced by anything; what is accepted works as a plan."""
     written = valid()

@@ -199,7 +199,7 @@ def test_threads_write_and_ask_at_the_same_time(store: Store, monkeypatch: pytes
                 store.write(log, batch([(turn, turn)], schema=schema))
 
     def ask() -> None:
-        last = {name: -1 for name in names}
+        last = dict.fromkeys(names, -1)
         seen = 0
         try:
             while min(last.values()) < rounds - 1 or seen < rounds:

@@ -39,10 +39,10 @@ TYPES: list[tuple[str, str, object]] = [
     ("TIME(0)", "TIME", time(23, 59, 59)),
     ("TIME(6)", "TIME", time(23, 59, 59, 999_999)),
     ("TIME(9)", "TIME_NS", time(23, 59, 59, 999_999)),
-    ("TIMESTAMP(3)", "TIMESTAMP_MS", datetime(2026, 1, 1, 12, 0, 0, 123_000)),
-    ("TIMESTAMP(6)", "TIMESTAMP", datetime(1, 1, 1, 0, 0, 0, 1)),
-    ("TIMESTAMP(9)", "TIMESTAMP_NS", datetime(1970, 1, 1, 0, 0, 0, 1)),
-    ("TIMESTAMP_LTZ(3)", "TIMESTAMP_MS", datetime(2026, 7, 1, 12, 0)),
+    ("TIMESTAMP(3)", "TIMESTAMP_MS", datetime.fromisoformat("2026-01-01T12:00:00.123")),
+    ("TIMESTAMP(6)", "TIMESTAMP", datetime.fromisoformat("0001-01-01T00:00:00.000001")),
+    ("TIMESTAMP(9)", "TIMESTAMP_NS", datetime.fromisoformat("1970-01-01T00:00:00.000001")),
+    ("TIMESTAMP_LTZ(3)", "TIMESTAMP_MS", datetime.fromisoformat("2026-07-01T12:00:00")),
     ("ARRAY<INT>", "INTEGER[]", [1, None, 3]),
     ("ARRAY<ARRAY<STRING>>", "VARCHAR[][]", [["a"], [], None]),
     ("MAP<STRING, INT>", 'STRUCT("key" VARCHAR, "value" INTEGER)[]', [{"key": "a", "value": 1}, {"key": "a", "value": None}]),
@@ -108,7 +108,10 @@ def test_floating_point_keys_compare_as_numbers(store: Store) -> None:
     assert store.query("SELECT n FROM numbers ORDER BY n").rows() == [(5,), (6,)]
 
 
-NAMES = ['x"; DROP TABLE y; --', "select", "a.b", "main.x", "ünï", "new row", "'", "memory", "store", "sqlite_master", "duckdb_views", "_delta_1", "x" * 200]
+NAMES = [
+    'x"; DROP TABLE y; --', "select", "a.b", "main.x", "ünï", "new row", "'", "memory", "store", "sqlite_master", "duckdb_views",
+    "_delta_1", "x" * 200,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -100,7 +100,7 @@ def run_together(batches: Sequence[Sequence[Pipeline]], choice: Choice, invocati
                 if asked.stop:
                     break
         except KeyboardInterrupt:
-            say("ended at once; the next run goes on from the last clean stop", stream=sys.stderr)
+            say("ended; the next run goes on from the last clean stop", stream=sys.stderr)
             return INTERRUPTED
     if choice.output == "json":
         shown = [report_json(report) for report in reports]
@@ -125,7 +125,7 @@ def _run_batch(batch: Sequence[Pipeline], choice: Choice, invocation: Invocation
                 asked.running = True
                 _watch(watched, asked, block)
         except BaseException as error:
-            _log.error("the run failed: %s", error)  # an unforeseen one gets its traceback where it is told
+            _log.error("the run failed: %s", str(error) or type(error).__name__)  # an unforeseen one gets its traceback where it is told
             raise
         return _tell(watched, choice, asked)
 
@@ -168,6 +168,7 @@ def _watch(watched: Sequence[Running], asked: Asked, block: Block | None) -> Non
         if not pending:
             return
         if asked.end:
+            say("ending now, without a clean stop; a third Ctrl-C does not wait for the steps that run", stream=sys.stderr)
             for running in pending:
                 running.job.cancel()
             raise KeyboardInterrupt
@@ -176,7 +177,7 @@ def _watch(watched: Sequence[Running], asked: Asked, block: Block | None) -> Non
             for running in pending:
                 running.job._request_stop()
             if block is None:
-                say("stopping: what was read is still written; Ctrl-C again ends at once", stream=sys.stderr)
+                say("stopping: what was read is still written; Ctrl-C again ends now", stream=sys.stderr)
         if block is not None:
             block.draw([line for running in pending for line in _lines(running, clock, started_ms, stopping=stopping)])
         pending[0].wait(LIVE_REDRAW_MS)
@@ -185,7 +186,7 @@ def _watch(watched: Sequence[Running], asked: Asked, block: Block | None) -> Non
 def _lines(running: Running, clock: Clock, started_ms: int, *, stopping: bool) -> list[Line]:
     now_ms = clock.monotonic_ms()
     report = running.job.report
-    hint = "stopping; Ctrl-C again ends at once" if stopping else "Ctrl-C stops cleanly"
+    hint = "stopping; Ctrl-C again ends now" if stopping else "Ctrl-C stops cleanly"
     minutes, seconds = divmod((now_ms - started_ms) // 1000, 60)
     title = f"{running.pipeline} in {running.environment}  {minutes}:{seconds:02}  {hint}"
     return job_lines(report, running.rates.look(now_ms, counts_of(report)), title=title, now_ms=clock.now_ms())

@@ -1,6 +1,6 @@
 """What the signals of a running command ask for: a clean stop, or the end now.
 
-    SIGINT (Ctrl-C)     the first asks for a clean stop, the second ends now, a third ends the process
+    SIGINT (Ctrl-C)     the first asks for a clean stop, the second ends now, the third kills the process
     SIGTERM, SIGHUP     ask for a clean stop
 
 The handlers only note what was asked, so that they may come at any moment; the command looks at the notes. A signal that the

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fluxline.errors import Place
     from fluxline.formats.base import Format
     from fluxline.options import Options
-    from fluxline.plan.nodes import Plan, Sink
+    from fluxline.plan.nodes import Plan, Scan, Sink
 
 _GUARANTEES = ("at_most_once", "at_least_once", "exactly_once")
 
@@ -48,7 +48,7 @@ def resolve_ends(plan: Plan, environment: Environment, *, reveal: bool) -> Ends:
     """
     ends = Ends()
     for scan in plan.scans():
-        _collect(ends, ends.sources, lambda scan=scan: _endpoint(environment, scan.source, keyed=False, place=scan.place, reveal=reveal))
+        _collect(ends, ends.sources, lambda scan=scan: _source_endpoint(environment, scan, reveal=reveal))
     for sink in plan.sinks:
         _collect(ends, ends.sinks, lambda sink=sink: _sink_endpoint(environment, sink, reveal=reveal))
     ends.problems += validate_plan(plan)
@@ -72,6 +72,12 @@ def _collect(ends: Ends, into: dict[str, Endpoint], resolve: object) -> None:
         ends.problems.append(error)
     else:
         into[endpoint.name] = endpoint
+
+
+def _source_endpoint(environment: Environment, scan: Scan, *, reveal: bool) -> Endpoint:
+    endpoint = _endpoint(environment, scan.source, keyed=False, place=scan.place, reveal=reveal)
+    endpoint.connector.check_schema(endpoint.options, scan.declared)
+    return endpoint
 
 
 def _sink_endpoint(environment: Environment, sink: Sink, *, reveal: bool) -> Endpoint:

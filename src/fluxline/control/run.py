@@ -97,7 +97,7 @@ def _start(plan: Plan, environment: Environment, ends: Ends, state: StateDirecto
         state.release()
         return Job(None, report_of(last, plan, tuple(notes)), notes)
     settings = MachineSettings(
-        run_id=last.run_id if last is not None else new_identity(),
+        run_id=_run_identity(last, None if options.fresh else state.running()),
         bounded=options.bounded,
         fresh=options.fresh,
         rejected_share_max=1.0 if options.keep_going else environment.embedded.rejected_share_max,
@@ -118,6 +118,14 @@ def _start(plan: Plan, environment: Environment, ends: Ends, state: StateDirecto
     job = EmbeddedJob(machine, state, 1 if last is None else last.number + 1)
     job.start()
     return Job(job, None, notes)
+
+
+def _run_identity(last: SavedStop | None, crashed: dict[str, object] | None) -> str:
+    """The identity that goes on: of the stop, or of a run that had none and began from the beginning."""
+    if last is not None:
+        return last.run_id
+    known = None if crashed is None else crashed.get("run_id")
+    return known if isinstance(known, str) else new_identity()
 
 
 def _cleared(plan: Plan, ends: Ends, state: StateDirectory, settings: MachineSettings, clock: SystemClock) -> list[str]:

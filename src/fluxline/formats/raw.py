@@ -58,7 +58,7 @@ class RawDecoder:
             rejects.update((index, found) for index, found in find_not_utf8(data, bounds).items() if index not in rejects)
         records = survivors(count, rejects)
         starts, ends = bounds[:-1][records], self._ends(data, bounds)[records]
-        series = cut_texts(data, starts, ends) if logical.text_like else cut_bytes(data, starts, ends)
+        series = (cut_texts if logical.text_like else cut_bytes)(data, [(starts, ends)])[0]
         codes = values.check_lengths(series, logical)
         if codes is not None:
             bad = np.flatnonzero(codes)

@@ -206,7 +206,7 @@ def _read(characters: Buffer, pattern: _Pattern) -> tuple[Int64s, Codes | int]:
         pairs[:, ~formed] = 0
     ranged = pairs[-len(pattern.least) :]
     unreal = ((ranged < pattern.least) | (ranged > pattern.most)).any(axis=0)
-    found = _seconds(pairs) if pattern.units else np.zeros(len(unreal), dtype=np.int64)
+    found = _seconds(pairs) if pattern.units else np.zeros(pairs.shape[1], dtype=np.int64)
     if len(pattern.tens) != 3:  # There is a date.
         days, unreal_days = _days(pairs)
         unreal |= unreal_days

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
-from functools import partial, reduce
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from fluxline.library import decimals
@@ -154,10 +154,29 @@ def _round_polars(use: Signature) -> Callable[..., pl.Expr]:
     elif kind.integer:
         rounded = _round_integer(use, places)
     else:
-        short = pl.Float32 if kind.root == "FLOAT" else pl.Float64
-        run = partial(_round_double, places=places)
-        return lambda value, *_rest: value.map_batches(lambda column: run(column).cast(short), return_dtype=short, is_elementwise=True)
+        rounded = _round_column(pl.Float32() if kind.root == "FLOAT" else pl.Float64(), places)
     return lambda value, *_rest: rounded(value)
+
+
+def _round_column(kind: pl.DataType, places: int) -> Callable[[pl.Expr], pl.Expr]:
+    def run(column: pl.Series) -> pl.Series:
+        found = pl.Series(column.name, rounded_numbers(column.fill_null(0.0).to_numpy(), places), dtype=kind)
+        return pl.select(pl.when(pl.lit(column).is_not_null()).then(pl.lit(found))).to_series() if column.has_nulls() else found
+
+    return lambda value: value.map_batches(run, return_dtype=kind, is_elementwise=True)
+
+
+def _round_numpy(use: Signature) -> Callable[..., Any] | None:
+    places, kind = _places(use), use.arguments[0]
+    if kind.integer and places >= 0:
+        return lambda value, *_rest: value
+    if kind.root not in APPROXIMATES:
+        return None
+    return lambda value, *_rest: rounded_numbers(value, places)
+
+
+def _round_fails_numpy(use: Signature) -> Callable[..., Any] | None:
+    return (lambda value, *_rest: ~np.isfinite(value)) if use.arguments[0].root in APPROXIMATES else None
 
 
 def _round_integer(use: Signature, places: int) -> Callable[[pl.Expr], pl.Expr]:
@@ -171,9 +190,10 @@ def _round_integer(use: Signature, places: int) -> Callable[[pl.Expr], pl.Expr]:
     return lambda value: wide(value.cast(exact)).to_physical().cast(pl.Int64).cast(narrow, wrap_numerical=True)
 
 
-def _round_double(column: pl.Series, *, places: int) -> pl.Series:
-    numbers = column.cast(pl.Float64).to_numpy()
-    size = np.abs(numbers)
+def rounded_numbers(numbers: Any, places: int) -> Any:
+    """FLOAT or DOUBLE rounded half up, as the shortest digits of each number as a DOUBLE read; NaN and Infinity become NaN."""
+    wide = numbers.astype(np.float64)
+    size = np.abs(wide)
     with np.errstate(all="ignore"):
         # The middle of two results has at most 15 digits, so a number reads as at least the middle if it is at least the DOUBLE
         # nearest to it. Quotients and products of whole numbers and powers of ten that a DOUBLE holds are rounded once, or exact.
@@ -184,19 +204,15 @@ def _round_double(column: pl.Series, *, places: int) -> pl.Series:
             whole = np.floor(size / 10.0**-places)
             found = (whole + (size >= (whole * 10 + 5) * 10.0 ** (-places - 1))) * 10.0**-places
         sure = (whole < ROUND_WHOLE_MAX) & (size < ROUND_WHOLE_MAX) & (abs(places) < decimals.DOUBLE_DIGITS)
-    series = pl.Series(column.name, np.copysign(found, numbers) + 0.0, dtype=pl.Float64)  # Flink's zero has no sign.
-    if sure.all():
-        return series
-    rows = (column.is_not_null() & ~pl.Series(sure)).arg_true()
-    values = column.cast(pl.Float64).gather(rows).to_list()
-    result = series.scatter(rows, [_rounded_digits(value, places) for value in values])
-    return pl.select(pl.when(pl.lit(column).is_not_null()).then(pl.lit(result))).to_series()
+        found = np.copysign(found, wide) + 0.0  # Flink's zero has no sign.
+        if not sure.all():
+            found[~sure] = [_rounded_digits(value, places) for value in wide[~sure].tolist()]
+        return found.astype(numbers.dtype)
 
 
-def _rounded_digits(value: float, places: int) -> float | None:
-    """One number rounded as its shortest digits read; None for NaN and Infinity."""
+def _rounded_digits(value: float, places: int) -> float:
     if not math.isfinite(value):
-        return None
+        return math.nan
     exact = Decimal(repr(value))
     if exact.as_tuple().exponent >= -places:  # type: ignore[operator]  # an int: not NaN
         return value + 0.0
@@ -281,7 +297,9 @@ FUNCTIONS: tuple[Function, ...] = (
         constant=(1,),
         infer=_infer_round,
         polars=_round_polars,
+        numpy=_round_numpy,
         fails=_round_fails,
+        fails_numpy=_round_fails_numpy,
         failure="NaN or Infinity cannot be rounded",
         flink="ROUND",
         python='functions.round(col("x"), 2)',

@@ -70,6 +70,11 @@ def java_text(value: float, *, short: bool = False) -> str:
         return np.format_float_positional(np.float32(value), unique=True, trim="0") if short else repr(value)
     number = np.float32(value) if short else np.float64(value)
     digits, exponent = np.format_float_scientific(number, unique=True, trim="0").split("e")
+    if digits.endswith(".0"):
+        # Java writes two digits at least, and of the least numbers the second one is not 0.
+        nearest = f"{float(number):.1e}"
+        if type(number)(nearest) == number:
+            digits, exponent = nearest.split("e")
     return f"{digits}E{int(exponent)}"
 
 

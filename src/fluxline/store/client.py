@@ -115,7 +115,11 @@ def _ask_owner(path: Path, sql: str, limit: int | None) -> Answer | None:
         length = header.get("bytes")
         if type(length) is not int or not 0 <= length <= 2 * STORE_RESULT_BYTES_MAX:
             raise unclear("Its answer has no length that can be.")
-        frame = pl.read_ipc_stream(io.BytesIO(receive_bytes(peer, length)))
+        data = receive_bytes(peer, length)
+        try:
+            frame = pl.read_ipc_stream(io.BytesIO(data))
+        except pl.exceptions.PolarsError:
+            raise unclear("Its answer is no table.") from None
         return Answer(frame, truncated=header.get("truncated") is True)
 
 

@@ -10,7 +10,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock, Semaphore
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 import polars as pl
@@ -218,8 +218,13 @@ class _Reader:
 
 
 _LISTING = re.compile(r"\s*SHOW\s+(ALL\s+)?TABLES\s*;?\s*", re.IGNORECASE)
-# Types that Polars does not take from Arrow, wherever they stand in a column's type; such columns come as text.
-_AS_TEXT = re.compile(r"\b(INTERVAL|UNION|BIT|TIME WITH TIME ZONE|TIMETZ|UHUGEINT|BIGNUM|VARIANT|GEOMETRY)\b")
+_NESTED = ("array", "list", "map", "struct")
+# What Polars takes from Arrow as it is; a column of another type, or with one inside, comes as text.
+_PLAIN = {
+    "bigint", "blob", "boolean", "date", "decimal", "double", "enum", "float", "hugeint", "integer", "json", "null", '"null"', "smallint", "time",
+    "time_ns", "timestamp", "timestamp with time zone", "timestamp_ms", "timestamp_ns", "timestamp_s", "tinyint", "ubigint", "uinteger",
+    "usmallint", "utinyint", "uuid", "varchar",
+}  # fmt: skip
 _MISSING_TABLE = re.compile(r"Table with name (.+?) does not exist!", re.DOTALL)
 
 
@@ -254,11 +259,11 @@ def _fetch(cursor: duckdb.DuckDBPyConnection, sql: str, limit: int | None) -> An
     """The rows of one statement, at most as many as the limit says."""
     rows_max = STORE_RESULT_ROWS_MAX if limit is None else limit
     relation = cursor.sql(sql)
-    types = [str(kind) for kind in relation.types]
-    if any(_AS_TEXT.search(kind) for kind in types):
+    plain = [_comes_as_it_is(kind) for kind in relation.types]
+    if not all(plain):
         shown = [
-            f"CAST(#{index} AS VARCHAR) AS {quote(name)}" if _AS_TEXT.search(kind) else f"#{index} AS {quote(name)}"
-            for index, (name, kind) in enumerate(zip(relation.columns, types, strict=True), 1)
+            f"#{index} AS {quote(name)}" if as_it_is else f"CAST(#{index} AS VARCHAR) AS {quote(name)}"
+            for index, (name, as_it_is) in enumerate(zip(relation.columns, plain, strict=True), 1)
         ]
         relation = relation.project(", ".join(shown))
     frame = pl.DataFrame(relation.limit(rows_max + 1))
@@ -278,6 +283,13 @@ def _fetch(cursor: duckdb.DuckDBPyConnection, sql: str, limit: int | None) -> An
             hint="Ask for fewer rows or columns: aggregate, filter, or set a limit.",
         )
     return Answer(frame, truncated)
+
+
+def _comes_as_it_is(kind: Any) -> bool:
+    """Whether Polars has a type for a DuckDB type."""
+    if kind.id not in _NESTED:
+        return kind.id in _PLAIN
+    return all(_comes_as_it_is(child) for name, child in kind.children if name != "size" or kind.id != "array")
 
 
 def _failure(error: duckdb.Error, tables: Mapping[str, Table], ticket: Ticket, path: Path) -> FluxlineError:

@@ -229,7 +229,7 @@ class FilesystemSink:
             raise RecoveryError(
                 "FLX-5101", f'sink "{context.name}" would overwrite "{path}", which {by}', hint="Move it away, or give the sink another path."
             )
-        if not context.fresh:
+        if not context.fresh and owner.run_id != context.run_id:  # rows of this very run, which no stop covers, are written again
             raise RecoveryError(
                 "FLX-5101",
                 f'sink "{context.name}" would mix its rows with those of an earlier run in "{path}"',

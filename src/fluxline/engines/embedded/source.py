@@ -166,7 +166,7 @@ class SourceTask:
                     self._seen.add(name)
                     if not (name in self._saved and self._saved[name].finished):
                         self._waiting.append(name)
-        while self._waiting and len(self._open) < FILES_OPEN_MAX:
+        while self._waiting and (len(self._open) < FILES_OPEN_MAX or not self._source.bounded):  # one that never ends would keep others out
             name = self._waiting.pop(0)
             saved = self._saved.get(name)
             reader = self._source.open(name, None if saved is None else saved.position)

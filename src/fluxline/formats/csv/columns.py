@@ -16,11 +16,14 @@ from fluxline.formats.values import MISSING, OUT_OF_RANGE, WRONG_TYPE, Built, Co
 from fluxline.schema import APPROXIMATES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fluxline.batch import Int64s, Mask
     from fluxline.formats.csv.layout import Dialect
     from fluxline.formats.temporal import Form
     from fluxline.schema import LogicalType
 
+_TIMES = ("DATE", "TIME", "TIMESTAMP", "TIMESTAMP_LTZ")
 _INTEGER = r"^-?(0|[1-9][0-9]*)$"
 
 
@@ -29,31 +32,44 @@ class Fields:
     """One field of each of some records.
 
     Attributes:
-        texts: what the fields hold, NULL for NULL.
-        pieces: the same as places in the block, quotes at the ends aside. A doubled quote is still doubled there.
+        pieces: what the fields hold as places in the block, quotes at the ends aside. A doubled quote is still doubled there.
         valid: which are not NULL; None when all are.
+        texts: what they hold, NULL for NULL; None for a type that is read from the places.
     """
 
-    texts: pl.Series
     pieces: temporal.Texts
     valid: Mask | None
+    texts: pl.Series | None
+
+    def text(self, row: int, dialect: Dialect) -> str:
+        """What one field holds."""
+        assert self.pieces.starts is not None, "fields lie anywhere"
+        start, quote = int(self.pieces.starts[row]), bytes([dialect.quote])
+        return bytes(self.pieces.buffer[start : start + int(self.pieces.lengths[row])]).replace(quote + quote, quote).decode()
 
 
-def cut_fields(data: bytes, starts: Int64s, ends: Int64s, dialect: Dialect, null_literal: str) -> Fields:
-    """The fields at these places."""
+def cut_fields(
+    data: bytes, places: Sequence[tuple[Int64s, Int64s]], types: Sequence[LogicalType], dialect: Dialect, null_literal: str
+) -> list[Fields]:
+    """The fields at these places: for each type, where they start and end."""
     buffer = np.frombuffer(data, dtype=np.uint8)
-    quoted = quoted_fields(buffer, starts, ends, dialect)
-    starts, ends = starts + quoted, ends - quoted
-    texts = cut_texts(data, starts, ends)
-    if quoted.any():  # No other field holds a quote.
-        quote = chr(dialect.quote)
-        texts = texts.str.replace_all(quote + quote, quote, literal=True)
-    nulls = (starts == ends) if not null_literal else (texts == null_literal).to_numpy()
-    nulls = nulls & ~quoted
-    pieces = temporal.Texts(buffer, starts, ends - starts)
-    if not nulls.any():
-        return Fields(texts, pieces, None)
-    return Fields(texts.set(pl.Series(nulls), None), pieces, ~nulls)
+    quoted = [quoted_fields(buffer, starts, ends, dialect) for starts, ends in places]
+    inner = [(starts + marks, ends - marks) for (starts, ends), marks in zip(places, quoted, strict=True)]
+    as_text = [number for number, logical in enumerate(types) if null_literal or logical.root not in _TIMES]
+    cut = dict(zip(as_text, cut_texts(data, [inner[number] for number in as_text]), strict=True))
+    quote = chr(dialect.quote)
+    found = []
+    for number, ((starts, ends), marks) in enumerate(zip(inner, quoted, strict=True)):
+        texts = cut.get(number)
+        if texts is not None and marks.any():  # No other field holds a quote.
+            texts = texts.str.replace_all(quote + quote, quote, literal=True)
+        nulls = starts == ends if texts is None or not null_literal else (texts == null_literal).to_numpy()
+        nulls = nulls & ~marks
+        valid = ~nulls if nulls.any() else None
+        if texts is not None and valid is not None:
+            texts = texts.set(pl.Series(nulls), None)
+        found.append(Fields(temporal.Texts(buffer, starts, ends - starts), valid, texts))
+    return found
 
 
 def build(fields: Fields, logical: LogicalType, form: Form) -> Built:
@@ -66,9 +82,10 @@ def build(fields: Fields, logical: LogicalType, form: Form) -> Built:
 
 
 def _build_present(fields: Fields, logical: LogicalType, form: Form) -> Built:
-    texts = fields.texts
-    if logical.root in ("DATE", "TIME", "TIMESTAMP", "TIMESTAMP_LTZ"):
+    if logical.root in _TIMES:
         return temporal.read_column(fields.pieces, logical, form, fields.valid)
+    texts = fields.texts
+    assert texts is not None, "all other types are read from texts"
     if logical.integer:
         return _number(texts, texts.cast(polars_type(logical), strict=False), _INTEGER, logical)
     if logical.root in APPROXIMATES:

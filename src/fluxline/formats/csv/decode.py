@@ -124,17 +124,16 @@ class CSVDecoder:
         self, data: bytes, starts: Int64s, ends: Int64s, rows: int
     ) -> tuple[list[Column], Codes | None, list[tuple[Field, Fields | None, Codes | None]]]:
         """The columns, for each row its first code, and of each field what it was built from."""
+        there = {item.name: self._names.index(item.name) for item in self._fields if item.name in self._names} if self._names else {}
+        places = [(starts[place], ends[place]) for place in there.values()]
+        types = [item.type for item in self._fields if item.name in there]
+        fields = dict(zip(there, cut_fields(data, places, types, self._dialect, self._options.null_literal), strict=True))
         columns, cut, first = [], [], None
         for item in self._fields:
-            fields = None
-            if self._names and item.name in self._names:
-                place = self._names.index(item.name)
-                fields = cut_fields(data, starts[place], ends[place], self._dialect, self._options.null_literal)
-                built = build(fields, item.type, self._form)
-            else:
-                built = null_column(rows, item.type)
+            found = fields.get(item.name)
+            built = null_column(rows, item.type) if found is None else build(found, item.type, self._form)
             columns.append(built.column)
-            cut.append((item, fields, built.codes))
+            cut.append((item, found, built.codes))
             first = worst(first, built.codes)
         return columns, first, cut
 
@@ -155,5 +154,5 @@ class CSVDecoder:
             assert fields is not None, "a field that is not there is missing"
             is_time = item.type.timestamp or item.type.root in ("DATE", "TIME")
             form = form_of(item.type, self._form) if is_time else ""
-            detail = misfit_sentence(code, item.type, item.name, f'the text "{excerpt(fields.texts[row])}"', form)
+            detail = misfit_sentence(code, item.type, item.name, f'the text "{excerpt(fields.text(row, self._dialect))}"', form)
         return reject(index, REASONS[code], detail)

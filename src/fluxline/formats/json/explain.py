@@ -84,4 +84,6 @@ def _not_an_object(record: bytes) -> Finding | None:
 
 def _malformed(message: str) -> Finding:
     message = message.removeprefix("JSON is malformed: ")
+    if message.startswith("trailing characters"):
+        message = "trailing characters"  # The place that msgspec gives is one too far.
     return Finding("malformed", f"The record is no JSON object: {message[:1].lower()}{message[1:].removesuffix('.')}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import chain, compress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from fluxline.batch import Int64s, Mask
     from fluxline.formats.temporal import Form
     from fluxline.schema import Field, LogicalType
+
+
+_ESCAPED = re.compile(r'["\\\x00-\x1f]')
 
 
 def make_reader(logical: LogicalType, form: Form, depth: int = 0) -> Reader:
@@ -52,7 +56,18 @@ def _unsupported(logical: LogicalType, detail: str) -> UnsupportedByEngine:
 
 
 def make_struct(name: str, fields: Sequence[Field], readers: Sequence[Reader]) -> type[msgspec.Struct]:
-    """The class that msgspec decodes an object with these fields to; field i is the attribute `f<i>`."""
+    """The class that msgspec decodes an object with these fields to; field i is the attribute `f<i>`.
+
+    Raises:
+        UnsupportedByEngine: FLX-2131, msgspec cannot look for a name that JSON writes with escapes.
+    """
+    for item in fields:
+        if _ESCAPED.search(item.name):
+            raise UnsupportedByEngine(
+                "FLX-2131",
+                f"the format \"json\" does not read a field named {item.name!r}",
+                detail="A name with a quote, a backslash or a control character is written with escapes in JSON, and is not looked for.",
+            )
     members = [
         (f"f{index}", reader.native, msgspec.field(name=item.name, default=reader.missing))
         for index, (item, reader) in enumerate(zip(fields, readers, strict=True))

@@ -1,0 +1,1 @@
+"""Tests of binding, naming and rewriting plans."""
