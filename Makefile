@@ -18,9 +18,13 @@ help:  ## List the targets
 setup: $(READY)  ## Create .venv from the lock; the other targets do it when it is due
 
 demo: $(READY)  ## Run the example pipeline on its recorded input and show what it wrote
-	$(PYTHON) -m fluxline.cli.main run examples/sensors --bounded --fresh
-	$(PYTHON) -m fluxline.cli.main query examples/sensors "SELECT * FROM hourly_averages ORDER BY window_start, sensor_id LIMIT 5"
-	$(PYTHON) -m fluxline.cli.main query examples/sensors "SELECT COUNT(*) AS readings FROM sensor_readings"
+	@$(VENV)/bin/fluxline run examples/sensors --bounded --fresh
+	@echo; echo "the first alerts, in examples/sensors/out/alerts.ndjson:"; head -n 3 examples/sensors/out/alerts.ndjson
+	@echo; echo "the late readings, in examples/sensors/out/late_readings.ndjson:"; cat examples/sensors/out/late_readings.ndjson
+	@echo; echo "the warmest hours, from the table hourly_averages:"
+	@$(VENV)/bin/fluxline query --project examples/sensors "SELECT * FROM hourly_averages ORDER BY mean DESC LIMIT 5"
+	@echo; echo "readings per sensor, from the table sensor_readings:"
+	@$(VENV)/bin/fluxline query --project examples/sensors "SELECT sensor_id, count(*) AS readings, max(temperature) AS warmest FROM sensor_readings GROUP BY sensor_id ORDER BY sensor_id"
 
 check: lint types imports tidy fast  ## All checks that take less than five minutes together
 

@@ -60,7 +60,9 @@ def test_every_word_can_be_shown(kind: str, name: str, command: Command) -> None
     assert command(kind, "-o", "json", "show", name).data == data
     assert outcome.out.startswith(f"{name}: {data['doc']}\n")
     assert all(each["description"] for each in data["options"])
-    assert [line.split()[0] for line in outcome.out.splitlines() if line.startswith("  ") and line[2] != " "] == [each["name"] for each in data["options"]]
+    assert [line.split()[0] for line in outcome.out.splitlines() if line.startswith("  ") and line[2] != " "] == [
+        each["name"] for each in data["options"]
+    ]
 
 
 def test_a_connector_as_it_is_read(command: Command) -> None:

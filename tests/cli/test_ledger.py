@@ -10,6 +10,8 @@ import pytest
 from fluxline.cli.ledger import path_lines, report_json, report_lines, speed_line
 from fluxline.telemetry import EdgeCount, Ledger, Report
 
+REASONS = {"malformed": 8, "wrong_type": 12}
+
 
 def edge(writer: str, reader: str, rows: int, port: str = "main") -> EdgeCount:
     """An edge on which nothing was lost."""
@@ -31,7 +33,9 @@ def report(operators: dict[str, Ledger], edges: list[EdgeCount], sources: list[s
 def example() -> Report:
     """177,659 records: 20 rejected, 4 late; averages, hot ones among them of which the sink refused one, alerts."""
     operators = {
-        "sensor_data": Ledger(read=177_659, used=177_639, rejected=20, written=177_639, written_rejected=20, reasons={"malformed": 8, "wrong_type": 12}),
+        "sensor_data": Ledger(
+            read=177_659, used=177_639, rejected=20, written=177_639, written_rejected=20, reasons={"malformed": 8, "wrong_type": 12}
+        ),
         "hourly": Ledger(read=177_639, used=177_635, late=4, written=29_612, written_late=4),
         "hourly/filter": Ledger(read=29_612, used=100, filtered=29_512, written=100),
         "sensor_data/filter": Ledger(read=177_639, used=5_416, filtered=172_223, written=5_416),
@@ -66,7 +70,8 @@ def test_each_path_is_one_sum_of_the_fates_of_its_input() -> None:
     assert report_lines(example()) == [
         "sensors: the row ledger, in input rows",
         "  sensor_data -> hourly_averages: read 177,659 = used 177,635 + late 4 + rejected 20; wrote 29,612",
-        "  sensor_data -> hot_hours: read 177,659 = used 177,635 + late 4 + rejected 20; gave 29,612 = used 99 + filtered 29,512 + rejected 1; wrote 99",
+        "  sensor_data -> hot_hours: read 177,659 = used 177,635 + late 4 + rejected 20; "
+        "gave 29,612 = used 99 + filtered 29,512 + rejected 1; wrote 99",
         "  sensor_data -> alerts: read 177,659 = used 5,416 + filtered 172,223 + rejected 20; wrote 5,416",
         "  sensor_data -> late: read 177,659, of them 4 late; wrote 4",
         "  sensor_data -> rejected: read 177,659, of them 20 rejected; wrote 20",

@@ -112,8 +112,8 @@ def test_only_what_is_on_the_same_screen_goes_above(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stdout", file)
     with live_block() as block:
         block.draw([("status", "")])
-        print("a row")
-        print("a warning", file=sys.stderr)
+        sys.stdout.write("a row\n")
+        sys.stderr.write("a warning\n")
     assert (sys.stdout, sys.stderr) == (file, screen)
     assert file.getvalue() == "a row\n"
     assert screen_after(screen.getvalue()) == ["a warning", ""]

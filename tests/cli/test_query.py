@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Command
 
+MIDNIGHT = datetime.fromisoformat("2024-06-07T00:00:00")  # without a time zone, as TIMESTAMP columns are
+FIVE_PAST_EIGHT = datetime.fromisoformat("2024-06-07T08:05:00")
+
 AVERAGES = """\
 sensor_id   mean  readings
 ---------  -----  --------
@@ -134,9 +137,9 @@ def test_no_store_to_ask(settings: str, fact: str, project: Path, command: Comma
         ("a\nb\x1b[31m\u202e", "a\\nb\\x1b[31m\\u202e"),
         (b'{"a": 1}', '{"a": 1}'),
         (b"\xff\x00a", "\\xff\\x00a"),
-        (datetime(2024, 6, 7, 8, 5), "2024-06-07 08:05:00"),
+        (FIVE_PAST_EIGHT, "2024-06-07 08:05:00"),
         (datetime(2024, 6, 7, 8, 5, 0, 250_000, tzinfo=UTC), "2024-06-07 08:05:00.250000Z"),
-        ([1, None, {"a": datetime(2024, 6, 7)}], '[1, null, {"a": "2024-06-07 00:00:00"}]'),
+        ([1, None, {"a": MIDNIGHT}], '[1, null, {"a": "2024-06-07 00:00:00"}]'),
         (Decimal("1.50"), "1.50"),
     ],
 )
@@ -161,7 +164,7 @@ def test_wide_letters_and_long_values_keep_the_columns() -> None:
 
 def test_json_can_hold_every_value() -> None:
     """What JSON has no form for becomes text."""
-    frame = pl.DataFrame({"a": [float("nan"), float("-inf"), 1.5], "b": [b"\xff", None, b"x"], "c": [[datetime(2024, 6, 7)], [], None]})
+    frame = pl.DataFrame({"a": [float("nan"), float("-inf"), 1.5], "b": [b"\xff", None, b"x"], "c": [[MIDNIGHT], [], None]})
     assert json_rows(frame) == [
         {"a": "NaN", "b": "/w==", "c": ["2024-06-07T00:00:00"]},
         {"a": "-Infinity", "b": None, "c": []},

@@ -164,10 +164,21 @@ def test_where_one_pipeline_fails_the_others_stop_cleanly(project: Path, command
     assert states == {"demo": "stopped", "second": "crashed"}
 
 
+def test_where_one_pipeline_cannot_start_the_others_stop_cleanly(project: Path, command: Command) -> None:
+    """`second` would write over rows of somebody else; `demo` runs by then."""
+    write_project(project, {"pipelines/second.py": SECOND, "data/sensors.ndjson": "{}\n"})
+    with (project / "fluxline.toml").open("a") as file:
+        file.write('\nreadings = { path = "data/readings.ndjson", follow = true }\n')
+    outcome = command("run", "--all")
+    assert outcome.code == 1
+    assert "FLX-5101" in outcome.err
+    assert command("status", "-o", "json").data["pipelines"][0]["state"] == "stopped"
+
+
 def test_rows_that_a_sink_prints_do_not_mix_with_json(project: Path, command: Command) -> None:
     """They go to standard error then."""
     with (project / "fluxline.toml").open("a") as file:
-        file.write("\n[environments.dev.connections.screen]\nconnector = \"print\"\n")
+        file.write('\n[environments.dev.connections.screen]\nconnector = "print"\n')
     options = ["run", "--bounded", "--set", 'bindings.alerts.connection="screen"']
     assert "sensor 2 reads 25.5 °C]" in command(*options).out
     outcome = command(*options, "--fresh", "-o", "json")

@@ -57,9 +57,7 @@ def test_a_clean_stop_and_going_on(number: signal.Signals, following: Path, comm
     # By hand: the watermark is 10:00, so the hour of 10 is open, with two readings.
     assert "readings -> hourly_averages: read 12 = used 8 + late 1 + rejected 1 + held 2; wrote 4\n" in outcome.out
     assert outcome.err == (
-        "demo: starting in environment dev\n"
-        "stopping: what was read is still written; Ctrl-C again ends now\n"
-        "demo: stopped cleanly\n"
+        "demo: starting in environment dev\nstopping: what was read is still written; Ctrl-C again ends now\ndemo: stopped cleanly\n"
     )
     write_project(following, {"data/readings.ndjson": (following / "data/readings.ndjson").read_text() + MORE})
     again = command("run", "--bounded")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 moment = datetime.fromisoformat
 
 # Type -> three distinct values; the third row of most columns is NULL.
-FLAT: Mapping[str, list[Any]] = {
+FLAT: dict[str, list[Any]] = {
     "BOOLEAN": [True, False, None],
     "TINYINT": [127, -128, None],
     "SMALLINT": [32_767, -32_768, None],
@@ -48,7 +48,7 @@ FLAT: Mapping[str, list[Any]] = {
     "TIMESTAMP(9)": [moment("1700-01-01T00:00:00"), moment("2262-01-01T00:00:00.000001"), None],
     "TIMESTAMP_LTZ(3)": [moment("2024-02-29T23:00:00"), moment("1900-03-01T00:00:00"), None],
 }
-NESTED: Mapping[str, list[Any]] = {
+NESTED: dict[str, list[Any]] = {
     "ARRAY<INT>": [[1, None, 3], [], None],
     "ARRAY<STRING NOT NULL> NOT NULL": [['"'], ["a", "\n"], []],
     "ARRAY<ARRAY<DECIMAL(5, 2)>>": [[[Decimal("1.50")], [], None], [], None],
@@ -64,7 +64,7 @@ NESTED: Mapping[str, list[Any]] = {
     "ARRAY<ROW<m MAP<STRING NOT NULL, INT>, d DATE>>": [[{"m": [{"key": "k", "value": 1}], "d": date(2026, 1, 31)}, None], [], None],
 }
 
-COLUMNS = {
+COLUMNS: dict[tuple[str, str], tuple[dict[str, list[Any]], dict[str, object]]] = {
     ("json", "all"): (FLAT | NESTED, {}),
     ("json", "sql"): (FLAT, {"timestamp_format": "SQL"}),
     ("csv", "all"): (FLAT, {}),

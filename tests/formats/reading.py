@@ -25,13 +25,13 @@ def schema_of(**types: str) -> TableSchema:
     return TableSchema(tuple(Field(name, parse_type(text)) for name, text in types.items()))
 
 
-def make_decoder(word: str, schema: TableSchema, *, declared: TableSchema | None = None, **options: object) -> Decoder:
+def make_decoder(word: str, schema: TableSchema, *, declared: TableSchema | None = None, **options: Any) -> Decoder:
     """A decoder of a format of the dictionary."""
     loaded = load_format(word)
     return loaded.decoder(schema, declared or schema, read_options(loaded.options, options, of=f'format "{word}"'))
 
 
-def decode(word: str, schema: TableSchema, data: bytes, *, declared: TableSchema | None = None, **options: object) -> Decoded:
+def decode(word: str, schema: TableSchema, data: bytes, *, declared: TableSchema | None = None, **options: Any) -> Decoded:
     """All records of a file."""
     decoder = make_decoder(word, schema, declared=declared, **options)
     return decoder.decode(data, decoder.split(data, final=True))

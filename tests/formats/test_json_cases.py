@@ -28,7 +28,7 @@ class Case:
     name: str
     type: str
     record: bytes
-    options: dict[str, object]
+    options: dict[str, Any]
     reason: str | None
     value: Any
 
@@ -39,7 +39,7 @@ def read_table() -> list[Case]:
     for line in TABLE.read_text(encoding="utf-8").splitlines():
         item = json.loads(line)
         record = bytes.fromhex(item["record_hex"]) if "record_hex" in item else item["record"].encode()
-        options = {"timestamp_format": item["timestamp_format"]} if "timestamp_format" in item else {}
+        options: dict[str, Any] = {"timestamp_format": item["timestamp_format"]} if "timestamp_format" in item else {}
         assert ("reason" in item) != ("value" in item), f"case {item['name']} has one outcome"
         cases.append(Case(item["name"], item["type"], record, options, item.get("reason"), item.get("value")))
     return cases

@@ -46,7 +46,8 @@ def test_a_block_of_many_records() -> None:
     assert columns["paid"] == [None if number % 3 == 0 else number % 2 == 0 for number in numbers]
     assert columns["channel"] == [None if number % 3 == 0 else f"c{number % 7}" for number in numbers]
     assert columns["price"] == [Decimal(number * 100 + number % 100).scaleb(-2) for number in numbers]
-    expected = [datetime.fromisoformat(f"2026-01-31T10:{number // 60 % 60:02}:{number % 60:02}.{5 if number % 7 == 0 else 0}00") for number in numbers]
+    seconds = [f"10:{number // 60 % 60:02}:{number % 60:02}.{5 if number % 7 == 0 else 0}00" for number in numbers]
+    expected = [datetime.fromisoformat(f"2026-01-31T{text}") for text in seconds]
     assert columns["at"] == [moment if number % 4 else None for number, moment in zip(numbers, expected, strict=True)]
 
 
@@ -173,10 +174,10 @@ def test_names_are_taken_as_they_are() -> None:
     schema = TableSchema(tuple(Field(name, parse_type("INT")) for name in names))
     record = json.dumps({name: number for number, name in enumerate(names)}).encode()
     decoded = decode("json", schema, record)
-    assert {name: column.values.tolist() for name, column in decoded.columns.items()} == {name: [number] for number, name in enumerate(names)}
+    assert {name: column.series().to_list() for name, column in decoded.columns.items()} == {name: [number] for number, name in enumerate(names)}
 
 
-@pytest.mark.parametrize("schema", [{'say "hi"': "INT"}, {"a\\b": "INT"}, {"v": "ROW<`a\"b` INT>"}])
+@pytest.mark.parametrize("schema", [{'say "hi"': "INT"}, {"a\\b": "INT"}, {"v": 'ROW<`a"b` INT>'}])
 def test_a_name_that_needs_escapes_is_refused(schema: dict[str, str]) -> None:
     """By name, before anything is read."""
     with pytest.raises(UnsupportedByEngine, match="named") as error:

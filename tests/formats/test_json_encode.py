@@ -16,7 +16,6 @@ from fluxline.options import read_options
 from fluxline.schema import Field, TableSchema, parse_type
 from tests.formats.reading import schema_of
 
-
 moment = datetime.fromisoformat
 
 

@@ -187,7 +187,8 @@ batches = st.lists(rows, max_size=4)
 
 def frames(batches_of_rows: list[list[dict[str, Any]]], schema: TableSchema) -> list[pl.DataFrame]:
     """Batches of rows as frames in the types of a source."""
-    return [pl.DataFrame([_series(item.name, [row[item.name] for row in part], polars_type(item.type)) for item in schema]) for part in batches_of_rows]
+    columns = [(item.name, polars_type(item.type)) for item in schema]
+    return [pl.DataFrame([_series(name, [row[name] for row in part], kind) for name, kind in columns]) for part in batches_of_rows if part]
 
 
 def _series(name: str, found: list[Any], dtype: pl.DataType) -> pl.Series:

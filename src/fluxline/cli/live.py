@@ -82,15 +82,19 @@ class Above(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # read-only here
+        """That of the stream behind it."""
         return self._out.encoding or "utf-8"
 
     def writable(self) -> bool:
+        """It is."""
         return True
 
     def isatty(self) -> bool:
+        """The stream behind it is a terminal."""
         return True
 
     def fileno(self) -> int:
+        """That of the stream behind it."""
         return self._out.fileno()
 
     def write(self, text: str) -> int:

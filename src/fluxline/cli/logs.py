@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,6 +108,11 @@ class _RotatingFile(RotatingFileHandler):
             self.failed = True
             error = sys.exc_info()[1]
             say(f"the log cannot be written: {relative_path(self.baseFilename)}: {error}", stream=sys.stderr)
+
+    def close(self) -> None:
+        """Let go of the file; what it still holds in memory was told as lost already."""
+        with suppress(OSError):
+            super().close()
 
 
 class _StandardError(logging.Handler):

@@ -35,25 +35,27 @@ COMMANDS: dict[str, str] = {
 class Commands(click.Group):
     """The group of all commands: it lists them from the table and imports only the one that is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, context: click.Context) -> list[str]:
+        """The names, in the order of the table."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, context: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, imported now."""
         if cmd_name not in COMMANDS:
             return None
         command = getattr(importlib.import_module(f"fluxline.cli.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that is meant; an unknown one is refused with the nearest name."""
-        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not context.resilient_parsing:
             from fluxline.errors import did_you_mean
 
-            raise click.UsageError(f'no command "{args[0]}". {did_you_mean(args[0], COMMANDS)}'.strip(), ctx)
-        return super().resolve_command(ctx, args)
+            raise click.UsageError(f'no command "{args[0]}". {did_you_mean(args[0], COMMANDS)}'.strip(), context)
+        return super().resolve_command(context, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without loading them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))

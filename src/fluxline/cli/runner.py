@@ -19,7 +19,7 @@ from fluxline.cli.logs import log_file_of, logging_to
 from fluxline.cli.screen import is_terminal, say, say_json
 from fluxline.cli.signals import signals
 from fluxline.clock import SystemClock
-from fluxline.config import require_project, resolve_environment
+from fluxline.config import refuse_unsupported, require_project, resolve_environment
 from fluxline.config_version import own_version
 from fluxline.control.run import RunOptions, start
 from fluxline.control.status import records_read_before
@@ -112,6 +112,7 @@ def _run_batch(batch: Sequence[Pipeline], choice: Choice, invocation: Invocation
     """Start the jobs of one batch, watch them to their end, and tell how each ended."""
     live = choice.output == "text" and is_terminal(sys.stderr)
     environment = resolve_environment(require_project(batch[0]._directory()), choice.env, overrides=choice.overrides)
+    refuse_unsupported(environment)
     invocation.log_file, invocation.start = log_file_of(environment), environment.project_directory
     with logging_to(invocation.log_file, warnings=not live):
         _log.info("fluxline %s runs %s in environment %s", own_version(), ", ".join(each.name for each in batch), environment.name)
@@ -138,10 +139,18 @@ def _start_all(batch: Sequence[Pipeline], choice: Choice, environment: str, stac
             running = _start(pipeline, choice, environment)
             watched.append(running)
             stack.enter_context(running.job)
-    except Exception:
+    except Exception as error:
+        failures = [error]
         for running in watched:
-            running.job.stop()
-        raise
+            running.job._request_stop()
+        for running in watched:
+            try:
+                running.job.wait()
+            except Exception as other:
+                failures.append(other)
+        if len(failures) == 1:
+            raise
+        raise ExceptionGroup("several pipelines failed", failures) from None
     return watched
 
 

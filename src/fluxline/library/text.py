@@ -113,6 +113,15 @@ def _clipped(number: pl.Expr) -> pl.Expr:
     return number.cast(pl.Int64).clip(0)
 
 
+# A NULL length would mean to the end.
+def _left(text: pl.Expr, count: pl.Expr) -> pl.Expr:
+    return pl.when(count.is_not_null()).then(text.str.slice(0, _clipped(count)))
+
+
+def _right(text: pl.Expr, count: pl.Expr) -> pl.Expr:
+    return pl.when(count.is_not_null()).then(text.str.tail(_clipped(count)))
+
+
 # LPAD and RPAD: to a length, with a text that is repeated; NULL for a length below zero or an empty padding.
 def _infer_pad(name: str) -> Callable[..., Signature]:
     texts = _infer_texts(name, 3, None, STRING, numbers=(1,))
@@ -316,11 +325,11 @@ FUNCTIONS: tuple[Function, ...] = (
         python='functions.position("e", col("x"))',
     ),
     _simple(
-        "LEFT", "The first characters of a text.", (("stream", 3), "str"), lambda text, count: text.str.slice(0, _clipped(count)), count=2,
+        "LEFT", "The first characters of a text.", (("stream", 3), "str"), _left, count=2,
         numbers=(1,),
     ),
     _simple(
-        "RIGHT", "The last characters of a text.", (("stream", 2), "am"), lambda text, count: text.str.tail(_clipped(count)), count=2,
+        "RIGHT", "The last characters of a text.", (("stream", 2), "am"), _right, count=2,
         numbers=(1,),
     ),
     _pad("LPAD", "The text with a padding in front, or cut, so that it has a length.", (("7", 3, "0"), "007"), left=True),

@@ -301,7 +301,7 @@ def _acceptance(reason: str) -> str:
     """Which option or declaration would accept such records."""
     return {
         "malformed": 'Check the format of the binding: format = "json" | "csv" | "raw".',
-        "wrong_type": "Declare the column with the type that the records have, or set format_options = { strict = false }.",
+        "wrong_type": "Declare the column with the type that the records have.",
         "missing": "Declare the column as nullable: T | None.",
         "out_of_range": "Declare the column with a wider type.",
         "no_event_time": "Choose another event_time, or declare none.",

@@ -148,8 +148,9 @@ class CSVDecoder:
         assert codes is not None, "the entry was chosen by its code"
         code = int(codes[row])
         if code == MISSING:
-            what = "null" if fields is not None else f"not in the file's header. {did_you_mean(item.name, self._names or ())}".rstrip()
-            detail = missing_sentence(item.type, item.name, what.removesuffix("."))
+            detail = missing_sentence(item.type, item.name, "null" if fields is not None else "not in the file's header")
+            if fields is None:
+                detail = f"{detail} {did_you_mean(item.name, self._names or ())}".rstrip()
         else:
             assert fields is not None, "a field that is not there is missing"
             is_time = item.type.timestamp or item.type.root in ("DATE", "TIME")

@@ -65,7 +65,7 @@ def make_struct(name: str, fields: Sequence[Field], readers: Sequence[Reader]) -
         if _ESCAPED.search(item.name):
             raise UnsupportedByEngine(
                 "FLX-2131",
-                f"the format \"json\" does not read a field named {item.name!r}",
+                f'the format "json" does not read a field named {item.name!r}',
                 detail="A name with a quote, a backslash or a control character is written with escapes in JSON, and is not looked for.",
             )
     members = [

@@ -72,8 +72,8 @@ class KeyedState:
             before[name] = _series(name, old_values, old_valid, incoming.dtype)
             after[name] = _series(name, merged, old_valid | valid, incoming.dtype)
         self._written_at[slots] = now_ms
-        key_columns = partial.select(self.keys)
-        return key_columns.with_columns(**before), key_columns.with_columns(**after), new
+        key_columns = [partial.get_column(name) for name in self.keys]
+        return pl.DataFrame([*key_columns, *before.values()]), pl.DataFrame([*key_columns, *after.values()]), new
 
     def frame(self, kinds: Mapping[str, pl.DataType]) -> pl.DataFrame:
         """The whole state, one row a key, with the time of its last write in `__written_at`."""
