@@ -106,7 +106,7 @@ def _infer_replace(types: Types, constants: tuple[object, ...] = ()) -> Signatur
 
 def _replace_polars(use: Signature) -> Callable[..., pl.Expr]:
     old = use.constant(1, "the text that REPLACE looks for")
-    return lambda text, _old, new: text.str.replace_all(old, new, literal=True)
+    return lambda text, _old, new: pl.when(new.is_not_null()).then(text.str.replace_all(old, new, literal=True))
 
 
 def _clipped(number: pl.Expr) -> pl.Expr:

@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from fluxline.telemetry import Report
 
 
-
 def utc(text: str) -> datetime:
     """An instant from ISO-8601 text; without an offset it is in UTC. `utc("2024-06-07T12:10Z")`."""
     parsed = datetime.fromisoformat(text)

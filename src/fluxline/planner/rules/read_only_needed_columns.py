@@ -18,22 +18,23 @@ def read_only_needed_columns(plan: nodes.Plan) -> nodes.Plan:
     """The plan whose scans and projections give only what is read."""
     needed = _needed(plan)
 
-    def narrow(old: nodes.Node, new: nodes.Node) -> nodes.Node:
-        names = needed[old]
-        if isinstance(new, nodes.Scan):
-            kept = tuple(item.name for item in new.schema if item.name in names) or (new.schema.fields[0].name,)
-            return new if len(kept) == len(new.schema.fields) else replace(new, columns=kept)
-        if isinstance(new, nodes.Project):
-            columns = tuple(column for column in new.columns if column.name in names) or new.columns[:1]
-            return replace(new, columns=columns) if len(columns) < len(new.columns) else new
-        if isinstance(new, nodes.Union):
-            return _aligned(new, names)
-        return new
-
     done: dict[nodes.Node, nodes.Node] = {}
     for node in plan.nodes():
-        done[node] = narrow(node, node.with_inputs(tuple(done[part] for part in node.inputs)))
+        inputs = tuple(done[part] for part in node.inputs)
+        done[node] = _narrowed(node, needed[node], inputs)
     return rewrite(plan, lambda node: node, done)
+
+
+def _narrowed(node: nodes.Node, names: set[str], inputs: tuple[nodes.Node, ...]) -> nodes.Node:
+    """The node over narrowed inputs, giving no more than these columns where it can."""
+    if isinstance(node, nodes.Scan):
+        kept = tuple(item.name for item in node.schema if item.name in names) or (node.schema.fields[0].name,)
+        return node if len(kept) == len(node.schema.fields) else replace(node, columns=kept)
+    if isinstance(node, nodes.Project):
+        columns = tuple(column for column in node.columns if column.name in names) or node.columns[:1]
+        return replace(node, input=inputs[0], columns=columns)
+    narrowed = node.with_inputs(inputs)
+    return _aligned(narrowed, names) if isinstance(narrowed, nodes.Union) else narrowed
 
 
 def _aligned(union: nodes.Union, names: set[str]) -> nodes.Union:

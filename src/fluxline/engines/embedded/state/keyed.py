@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from fluxline.batch import Int64s
 
 
-
 class KeyedState:
     """Slots by key, and columns of partial results by slot.
 
