@@ -131,8 +131,9 @@ def _infer_modulo(name: str) -> Callable[..., Signature]:
             raise ArgumentMismatch(f"{name} takes whole numbers and DECIMAL, not {common.text()}.")
         if common.root == "DECIMAL":
             return _nullable(arguments, decimal_modulo(*arguments), constants)
-        result = common if types[1].root == "NULL" else types[1]
-        return propagated(arguments, result, constants)
+        # Each number keeps its own type, because the divisor's is the result's.
+        arguments = tuple(fitted(kind, common) if kind.root == "NULL" else kind for kind in types)
+        return propagated(arguments, arguments[1], constants)
 
     return infer
 
@@ -142,8 +143,14 @@ def _modulo_polars(use: Signature) -> Callable[[pl.Expr, pl.Expr], pl.Expr]:
         return decimals.binary(use, decimals.MODULO)
     from fluxline.batch import polars_type
 
-    # The least number divided by -1 is itself, so its remainder comes out as 0 by wrapping.
-    return lambda left, right: (left - left.truncdiv(right) * right).cast(polars_type(use.result))
+    narrow = polars_type(use.result)
+
+    def run(left: pl.Expr, right: pl.Expr) -> pl.Expr:
+        left, right = left.cast(pl.Int64), right.cast(pl.Int64)
+        # The least number divided by -1 is itself, so its rest comes out as 0 by wrapping.
+        return (left - left.truncdiv(right) * right).cast(narrow)
+
+    return run
 
 
 def _modulo_numpy(use: Signature) -> Callable[[Any, Any], Any] | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 from fluxline.library.function import ArgumentMismatch
 
 REGEX_SPECIAL = set(".^$*+?()[]{}|\\-&~#")
 CLASSES = {
     "d": "[0-9]", "D": "[^0-9]", "w": "[a-zA-Z_0-9]", "W": "[^a-zA-Z_0-9]",
-    "s": r"[ \t\n\x0B\f\r]", "S": r"[^ \t\n\x0B\f\r]", "h": r"[ \t\x{A0}\x{1680}\x{180e}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]",
+    "s": r"[ \t\n\x0B\f\r]", "S": r"[^ \t\n\x0B\f\r]",
 }  # fmt: skip
 IN_CLASS = {"d": "0-9", "w": "a-zA-Z_0-9", "s": r" \t\n\x0B\f\r"}
 CONTROLS = "tnrfa"
@@ -63,9 +64,11 @@ def java_regex(pattern: str) -> str:
         ArgumentMismatch: it has a part that cannot be run, named in the text, or is no regular expression.
     """
     try:
-        re.compile(pattern)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # What Python may mean differently some day is refused below.
+            re.compile(pattern)
     except re.error as error:
-        raise ArgumentMismatch(f'"{pattern}" is not a regular expression: {error}.') from None
+        raise ArgumentMismatch(f'"{pattern}" is not a regular expression, or has a part that is not supported: {error}.') from None
     return _RegexReader(pattern).read()
 
 
@@ -89,6 +92,8 @@ class _RegexReader:
                 self.character_class()
             elif character == "(" and self.pattern.startswith("(?", self.position) and not self.pattern.startswith("(?:", self.position):
                 raise self.refuse("a group that begins with (?")
+            elif character == "{" and not re.match(r"\{[0-9]+(,[0-9]*)?\}", self.pattern[self.position :]):
+                raise self.refuse("a bare {")
             elif character in "*+?}" and self.pattern[self.position + 1 : self.position + 2] == "+":
                 raise self.refuse("a possessive quantifier")
             else:

@@ -200,19 +200,29 @@ def _infer_regexp(name: str, least: int, most: int, numbers: tuple[int, ...]) ->
     return infer
 
 
+def _runnable(pattern: str) -> str:
+    """The regular expression as the engine runs it."""
+    translated = java_regex(pattern)
+    try:
+        pl.select(pl.lit("").str.contains(translated))
+    except pl.exceptions.ComputeError as error:
+        raise ArgumentMismatch(f'The regular expression "{pattern}" cannot be run: {error}.') from None
+    return translated
+
+
 def _regexp_extract_polars(use: Signature) -> Callable[..., pl.Expr]:
     import re
 
     pattern = use.constant(1, "the regular expression of REGEXP_EXTRACT")
     group = int(use.constant(2, "the group of REGEXP_EXTRACT")) if len(use.arguments) == 3 else 0
-    translated = java_regex(pattern)
+    translated = _runnable(pattern)
     if not 0 <= group <= re.compile(pattern).groups:
         return lambda text, *_rest: pl.when(pl.lit(False)).then(text)
     return lambda text, *_rest: text.str.extract(translated, group)
 
 
 def _regexp_replace_polars(use: Signature) -> Callable[..., pl.Expr]:
-    translated = java_regex(use.constant(1, "the regular expression of REGEXP_REPLACE"))
+    translated = _runnable(use.constant(1, "the regular expression of REGEXP_REPLACE"))
     new = use.constant(2, "the replacement of REGEXP_REPLACE").replace("$", "$$")  # It is text: `$1` means nothing.
     return lambda text, *_rest: text.str.replace_all(translated, new)
 
