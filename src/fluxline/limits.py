@@ -60,6 +60,9 @@ STORE_CONNECTIONS_MAX = 16  # Clients of one store at the same time; more are se
 STORE_ADDRESS_BYTES_MAX = 4 * KIB  # The file that says where a store's owner listens.
 STORE_SOCKET_PATH_BYTES_MAX = 100  # Longest address of a Unix socket: the systems allow 104 to 108.
 
+# Functions
+PAD_CHARS_MAX = 1_000_000  # Length that LPAD and RPAD may fill up to: each row holds that text.
+
 # Project file
 EXTENDS_DEPTH_MAX = 4  # Environments that extend one another.
 PROJECT_FILE_BYTES_MAX = 1 * MIB  # A larger one is no project file.

@@ -52,7 +52,7 @@ class Reading(Schema):
 def sensors(*, threshold: float = 25.0, window: str = "1 hour", watermark: str = "20 minutes") -> Pipeline:
     """The pipeline of the example, with another threshold, window or delay if asked for."""
     pipeline = Pipeline("sensors")
-    readings = pipeline.source("sensor_data", schema=Reading, event_time="timestamp", watermark=watermark)
+    readings = pipeline.source("sensor_data", schema=Reading, event_time="timestamp", watermark=watermark, idle_after="30 seconds")
     hot = readings.filter(col("temperature") > threshold)
     hot.with_columns(message=concat("High temperature detected - ", col("temperature"), "°C")).sink("alerts")
     averages = readings.window(tumble(window)).group_by("sensor_id").agg(mean=col("temperature").avg(), readings=count())
@@ -126,7 +126,7 @@ def stored_averages(directory: Path) -> list[tuple[int, int, int, float, int]]:
 
 def stored_readings(directory: Path) -> dict[tuple[int, int], dict[str, Any]]:
     """The rows of the table of readings, by key."""
-    frame = query(directory / STORE, 'SELECT sensor_id, epoch_ms("timestamp") AS "timestamp", temperature, humidity FROM sensor_readings')
+    frame = query(directory / STORE, 'SELECT sensor_id, epoch_ms("timestamp"::TIMESTAMP) AS "timestamp", temperature, humidity FROM sensor_readings')
     return {(row["sensor_id"], row["timestamp"]): row for row in frame.iter_rows(named=True)}
 
 

@@ -36,8 +36,8 @@ def as_columns(name: str) -> tuple[Any, list[Any]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_example_is_true_of_constants(name: str) -> None:
-    function = FUNCTIONS[name]
-    arguments, result = function.example
+    arguments: tuple[Any, ...] = FUNCTIONS[name].example[0]
+    result = FUNCTIONS[name].example[1]
     values, failed = ONE_ROW.evaluate(call(name, *arguments))
     assert (values, failed) == ([result], [False])
     assert type(values[0]) is type(result)
@@ -55,11 +55,14 @@ def test_the_example_is_true_of_columns_in_both_forms(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(name for name in NAMES if FUNCTIONS[name].nulls == "propagate"))
 def test_null_in_each_argument_gives_null(name: str) -> None:
-    arguments = FUNCTIONS[name].example[0]
+    arguments: tuple[Any, ...] = FUNCTIONS[name].example[0]
     for position in range(len(arguments)):
         if position in FUNCTIONS[name].constant:
             continue
-        kinds = {f"a{index}": (str(type_of_value(value).with_nullable(True)), [None if index == position else value] * 2) for index, value in enumerate(arguments)}
+        kinds = {
+            f"a{index}": (str(type_of_value(value).with_nullable(True)), [None if index == position else value] * 2)
+            for index, value in enumerate(arguments)
+        }
         made = table(**kinds)
         expression = call(name, *(value if index in FUNCTIONS[name].constant else made.col(f"a{index}") for index, value in enumerate(arguments)))
         assert expression.type.nullable

@@ -21,7 +21,7 @@ NUMBERS = table(
     dl=("DECIMAL(38, 18)", [Decimal("1.5"), Decimal("-123456789012.123")]), d4=("DECIMAL(20, 10)", [Decimal("2.5"), Decimal("-0.0000000001")]),
     bo=("BOOLEAN", [True, None]),
 )  # fmt: skip
-I, B, D, F, TI, SI, DE, DL, D4 = (NUMBERS.col(name) for name in ("i", "b", "d", "f", "ti", "si", "de", "dl", "d4"))
+N, B, D, F, TI, SI, DE, DL, D4 = (NUMBERS.col(name) for name in ("i", "b", "d", "f", "ti", "si", "de", "dl", "d4"))
 
 
 def exact(text: str) -> Decimal:
@@ -29,17 +29,17 @@ def exact(text: str) -> Decimal:
 
 
 CASES: list[tuple[str, tuple[Operand, ...], str, list[Any]]] = [
-    ("+", (I, B), "BIGINT", [9, -4]),
-    ("+", (I, 2147483647), "INT", [-2147483642, 2147483640]),
+    ("+", (N, B), "BIGINT", [9, -4]),
+    ("+", (N, 2147483647), "INT", [-2147483642, 2147483640]),
     ("+", (TI, cast(1, "TINYINT")), "TINYINT", [-128, -127]),
     ("*", (TI, SI), "SMALLINT", [32641, None]),
-    ("/", (I, 2), "INT", [3, -3]),
-    ("/", (I, B), "BIGINT", [3, -2]),
-    ("%", (I, 3), "INT", [1, -1]),
-    ("%", (B, I), "INT", [2, 3]),
-    ("%", (I, cast(2, "TINYINT")), "TINYINT", [1, -1]),
+    ("/", (N, 2), "INT", [3, -3]),
+    ("/", (N, B), "BIGINT", [3, -2]),
+    ("%", (N, 3), "INT", [1, -1]),
+    ("%", (B, N), "INT", [2, 3]),
+    ("%", (N, cast(2, "TINYINT")), "TINYINT", [1, -1]),
     ("MOD", (DE, 3), "DECIMAL(10, 2)", [exact("0.34"), exact("-0.05")]),
-    ("MOD", (I, Decimal("3.5")), "DECIMAL(2, 1)", [exact("0.0"), exact("0.0")]),
+    ("MOD", (N, Decimal("3.5")), "DECIMAL(2, 1)", [exact("0.0"), exact("0.0")]),
     ("+", (DE, DE), "DECIMAL(11, 2)", [exact("24.68"), exact("-0.10")]),
     ("+", (DE, D4), "DECIMAL(21, 10)", [exact("14.84"), exact("-0.0500000001")]),
     ("*", (DE, D4), "DECIMAL(31, 12)", [exact("30.85"), exact("0.000000000005")]),
@@ -49,34 +49,34 @@ CASES: list[tuple[str, tuple[Operand, ...], str, list[Any]]] = [
     ("*", (DL, DL), "DECIMAL(38, 6)", [exact("2.250000"), exact("15241578753183854306240.967129")]),
     ("+", (DL, DL), "DECIMAL(38, 17)", [exact("3"), exact("-246913578024.246")]),
     ("/", (DL, DL), "DECIMAL(38, 6)", [exact("1"), exact("1")]),
-    ("/", (I, DE), "DECIMAL(23, 11)", [exact("0.56726094003"), exact("140")]),
-    ("/", (DE, I), "DECIMAL(21, 13)", [exact("1.7628571428571"), exact("0.0071428571429")]),
-    ("+", (DE, I), "DECIMAL(13, 2)", [exact("19.34"), exact("-7.05")]),
+    ("/", (N, DE), "DECIMAL(23, 11)", [exact("0.56726094003"), exact("140")]),
+    ("/", (DE, N), "DECIMAL(21, 13)", [exact("1.7628571428571"), exact("0.0071428571429")]),
+    ("+", (DE, N), "DECIMAL(13, 2)", [exact("19.34"), exact("-7.05")]),
     ("+", (DE, B), "DECIMAL(22, 2)", [exact("14.34"), exact("2.95")]),
     ("*", (DE, B), "DECIMAL(30, 2)", [exact("24.68"), exact("-0.15")]),
     ("+", (DE, TI), "DECIMAL(11, 2)", [exact("139.34"), exact("-128.05")]),
-    ("/", (Decimal("1.0"), I), "DECIMAL(13, 12)", [exact("0.142857142857"), exact("-0.142857142857")]),
+    ("/", (Decimal("1.0"), N), "DECIMAL(13, 12)", [exact("0.142857142857"), exact("-0.142857142857")]),
     ("+", (DE, D), "DOUBLE", [14.84, -0.05]),
     ("*", (DE, F), "DOUBLE", [18.509999999999998, -0.0]),
     ("+", (D, F), "DOUBLE", [4.0, 0.0]),
-    ("+", (I, F), "FLOAT", [8.5, -7.0]),
-    ("/", (I, D), "DOUBLE", [2.8, -INF]),
-    ("TRUEDIV", (I, B), "DOUBLE", [3.5, -7 / 3]),
-    ("FLOORDIV", (I, B), "BIGINT", [3, -3]),
-    ("FLOORMOD", (I, B), "BIGINT", [1, 2]),
+    ("+", (N, F), "FLOAT", [8.5, -7.0]),
+    ("/", (N, D), "DOUBLE", [2.8, -INF]),
+    ("TRUEDIV", (N, B), "DOUBLE", [3.5, -7 / 3]),
+    ("FLOORDIV", (N, B), "BIGINT", [3, -3]),
+    ("FLOORMOD", (N, B), "BIGINT", [1, 2]),
     ("FLOORMOD", (DE, Decimal("-5")), "DECIMAL(3, 2)", [exact("-2.66"), exact("-0.05")]),
     ("FLOORDIV", (D, 2), "DOUBLE", [1.0, 0.0]),
     ("FLOORMOD", (D, -2), "DOUBLE", [-1.5, 0.0]),
     ("NEGATE", (DE,), "DECIMAL(10, 2)", [exact("-12.34"), exact("0.05")]),
     ("NEGATE", (TI,), "TINYINT", [-127, -128]),
-    ("ABS", (I,), "INT", [7, 7]),
+    ("ABS", (N,), "INT", [7, 7]),
     ("ABS", (TI,), "TINYINT", [127, -128]),
     ("ABS", (DE,), "DECIMAL(10, 2)", [exact("12.34"), exact("0.05")]),
     ("CEIL", (DE,), "DECIMAL(10, 0)", [exact("13"), exact("0")]),
     ("FLOOR", (DE,), "DECIMAL(10, 0)", [exact("12"), exact("-1")]),
     ("CEIL", (D,), "DOUBLE", [3.0, 0.0]),
     ("CEIL", (F,), "FLOAT", [2.0, 0.0]),
-    ("CEIL", (I,), "INT", [7, -7]),
+    ("CEIL", (N,), "INT", [7, -7]),
     ("ROUND", (DE, 1), "DECIMAL(10, 1)", [exact("12.3"), exact("-0.1")]),
     ("ROUND", (DE, 0), "DECIMAL(9, 0)", [exact("12"), exact("0")]),
     ("ROUND", (DE,), "DECIMAL(9, 0)", [exact("12"), exact("0")]),
@@ -85,29 +85,29 @@ CASES: list[tuple[str, tuple[Operand, ...], str, list[Any]]] = [
     ("ROUND", (DL, 2), "DECIMAL(23, 2)", [exact("1.50"), exact("-123456789012.12")]),
     ("ROUND", (D, 1), "DOUBLE", [2.5, 0.0]),
     ("ROUND", (D,), "DOUBLE", [3.0, 0.0]),
-    ("ROUND", (I, -1), "INT", [10, -10]),
+    ("ROUND", (N, -1), "INT", [10, -10]),
     ("ROUND", (B, -1), "BIGINT", [0, 0]),
-    ("POWER", (I, 2), "DOUBLE", [49.0, 49.0]),
+    ("POWER", (N, 2), "DOUBLE", [49.0, 49.0]),
     ("SQRT", (D,), "DOUBLE", [1.5811388300841898, 0.0]),
-    ("SIGN", (I,), "INT", [1, -1]),
+    ("SIGN", (N,), "INT", [1, -1]),
     ("SIGN", (DE,), "DECIMAL(10, 2)", [exact("1.00"), exact("-1.00")]),
     ("SIGN", (F,), "FLOAT", [1.0, 0.0]),
-    ("GREATEST", (I, 3), "INT", [7, 3]),
-    ("GREATEST", (I, B), "BIGINT", [7, 3]),
-    ("GREATEST", (DE, I), "DECIMAL(12, 2)", [exact("12.34"), exact("-0.05")]),
+    ("GREATEST", (N, 3), "INT", [7, 3]),
+    ("GREATEST", (N, B), "BIGINT", [7, 3]),
+    ("GREATEST", (DE, N), "DECIMAL(12, 2)", [exact("12.34"), exact("-0.05")]),
     ("GREATEST", (DE, D4), "DECIMAL(20, 10)", [exact("12.34"), exact("-0.0000000001")]),
-    ("LEAST", (I, cast(None, "INT")), "INT", [None, None]),
-    ("COALESCE", (SI, I), "INT", [32767, -7]),
-    ("COALESCE", (DE, I), "DECIMAL(12, 2)", [exact("12.34"), exact("-0.05")]),
-    ("NULLIF", (I, 7), "INT", [None, -7]),
-    ("IF", (call(">", I, 0), I, B), "BIGINT", [7, 3]),
-    ("=", (I, D), "BOOLEAN", [False, False]),
-    ("=", (I, DE), "BOOLEAN", [False, False]),
+    ("LEAST", (N, cast(None, "INT")), "INT", [None, None]),
+    ("COALESCE", (SI, N), "INT", [32767, -7]),
+    ("COALESCE", (DE, N), "DECIMAL(12, 2)", [exact("12.34"), exact("-0.05")]),
+    ("NULLIF", (N, 7), "INT", [None, -7]),
+    ("IF", (call(">", N, 0), N, B), "BIGINT", [7, 3]),
+    ("=", (N, D), "BOOLEAN", [False, False]),
+    ("=", (N, DE), "BOOLEAN", [False, False]),
     ("IS DISTINCT FROM", (SI, SI), "BOOLEAN", [False, False]),
-    ("IS NOT DISTINCT FROM", (I, B), "BOOLEAN", [False, False]),
-    ("BETWEEN", (I, 1, 8), "BOOLEAN", [True, False]),
-    ("IN", (I, 1, 7, None), "BOOLEAN", [True, None]),
-    ("IN", (I, 1, Decimal("7.0")), "BOOLEAN", [True, False]),
+    ("IS NOT DISTINCT FROM", (N, B), "BOOLEAN", [False, False]),
+    ("BETWEEN", (N, 1, 8), "BOOLEAN", [True, False]),
+    ("IN", (N, 1, 7, None), "BOOLEAN", [True, None]),
+    ("IN", (N, 1, Decimal("7.0")), "BOOLEAN", [True, False]),
     ("IS TRUE", (NUMBERS.col("bo"),), "BOOLEAN", [True, False]),
     ("IS NOT FALSE", (NUMBERS.col("bo"),), "BOOLEAN", [True, True]),
 ]  # fmt: skip
@@ -169,7 +169,9 @@ def test_a_nan_that_is_equal_to_nothing_is_no_reason_for_nullif() -> None:
     assert repr(SPECIAL.evaluate(call("NULLIF", A, SB))[0]) == "[nan, nan, 1.0, None, 16777216.0]"
 
 
-DIVIDED = table(i=("INT", [7, None, 0]), z=("INT", [0, 0, 3]), d=("DOUBLE", [7.0, -7.0, 0.0]), e=("DOUBLE", [0.0, 0.0, 0.0]), m=("DECIMAL(4, 1)", [7, None, 0]))
+DIVIDED = table(
+    i=("INT", [7, None, 0]), z=("INT", [0, 0, 3]), d=("DOUBLE", [7.0, -7.0, 0.0]), e=("DOUBLE", [0.0, 0.0, 0.0]), m=("DECIMAL(4, 1)", [7, None, 0])
+)
 
 
 @pytest.mark.parametrize("name", ["/", "%", "MOD", "FLOORDIV", "FLOORMOD"])
@@ -245,7 +247,9 @@ def test_decimals_compute_as_with_unbounded_digits(name: str, left: tuple[int, i
     assert made.evaluate(expression)[0] == [None if abs(one) >= limit else one for one in wanted]
 
 
-@pytest.mark.parametrize(("left", "right"), [("DECIMAL(38, 0)", "DECIMAL(38, 20)"), ("DECIMAL(10, 2)", "DECIMAL(20, 10)"), ("DECIMAL(4, 1)", "DECIMAL(6, 1)")])
+@pytest.mark.parametrize(
+    ("left", "right"), [("DECIMAL(38, 0)", "DECIMAL(38, 20)"), ("DECIMAL(10, 2)", "DECIMAL(20, 10)"), ("DECIMAL(4, 1)", "DECIMAL(6, 1)")]
+)
 def test_decimals_of_any_scale_are_compared_exactly(left: str, right: str) -> None:
     ones = [Decimal(7), Decimal(7), Decimal(-7), Decimal(0), Decimal(99)]
     others = [Decimal(7), Decimal("7.1"), Decimal("-7.1"), Decimal("-0.1"), Decimal("99")]
@@ -257,8 +261,9 @@ def test_decimals_of_any_scale_are_compared_exactly(left: str, right: str) -> No
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("+", (I, "a")), ("+", (None, None)), ("MOD", (D, 2)), ("FLOORDIV", (DE, 2)), ("NEGATE", ("a",)), ("NULLIF", (I, 7.5)), ("ROUND", (D, 99)),
-     ("ROUND", (D, I)), ("ROUND", (D, 1.5)), ("=", (I, "7")), ("AND", (I, True)), ("IF", (I, 1, 2)), ("COALESCE", (I, "x")), ("IN", (I,)), ("ABS", ("x",))],
+    [("+", (N, "a")), ("+", (None, None)), ("MOD", (D, 2)), ("FLOORDIV", (DE, 2)), ("NEGATE", ("a",)), ("NULLIF", (N, 7.5)), ("ROUND", (D, 99)),
+     ("ROUND", (D, N)), ("ROUND", (D, 1.5)), ("=", (N, "7")), ("AND", (N, True)), ("IF", (N, 1, 2)), ("COALESCE", (N, "x")), ("IN", (N,)),
+     ("ABS", ("x",))],
 )  # fmt: skip
 def test_arguments_that_do_not_fit_are_refused_in_a_sentence(name: str, arguments: tuple[Operand, ...]) -> None:
     with pytest.raises(ArgumentMismatch) as caught:

@@ -16,7 +16,7 @@ TEXTS = table(
     i=("INT", [7, -7, 0, 3, 1]),
     d=("DOUBLE", [2.5, -2.5, float("nan"), -0.0, None]),
 )
-S, I = TEXTS.col("s"), TEXTS.col("i")
+S, N = TEXTS.col("s"), TEXTS.col("i")
 
 # Per call, its results for the five rows; the last row's are those of NULL.
 CASES: list[tuple[str, tuple[Operand, ...], list[Any]]] = [
@@ -24,7 +24,7 @@ CASES: list[tuple[str, tuple[Operand, ...], list[Any]]] = [
     ("CONCAT", (S, TEXTS.col("d")), ["héllo wörld2.5", "-2.5", "a😀bβNaN", " a,b,,c -0.0", None]),
     ("||", (S, "x"), ["héllo wörldx", "x", "a😀bβx", " a,b,,c x", None]),
     ("CONCAT_WS", (",", S, "x", S), ["héllo wörld,x,héllo wörld", ",x,", "a😀bβ,x,a😀bβ", " a,b,,c ,x, a,b,,c ", "x"]),
-    ("UPPER", (S,), ["HÉLLO WÖRLD", "", "A😀BΒ", " A,B,,C ", None]),
+    ("UPPER", (S,), ["HÉLLO WÖRLD", "", "A😀B\u0392", " A,B,,C ", None]),
     ("LOWER", (S,), ["héllo wörld", "", "a😀bβ", " a,b,,c ", None]),
     ("TRIM", (S,), ["héllo wörld", "", "a😀bβ", "a,b,,c", None]),
     ("LTRIM", (S,), ["héllo wörld", "", "a😀bβ", "a,b,,c ", None]),
@@ -40,8 +40,8 @@ CASES: list[tuple[str, tuple[Operand, ...], list[Any]]] = [
     ("SUBSTRING", (S, 3, -1), [None, None, None, None, None]),
     ("SUBSTRING", (S, -100, 5), ["", "", "", "", None]),
     ("SUBSTRING", (S, 100), ["", "", "", "", None]),
-    ("SUBSTRING", (S, I), ["wörld", "", "a😀bβ", ",b,,c ", None]),
-    ("SUBSTRING", (S, 1, I), ["héllo w", None, "", " a,", None]),
+    ("SUBSTRING", (S, N), ["wörld", "", "a😀bβ", ",b,,c ", None]),
+    ("SUBSTRING", (S, 1, N), ["héllo w", None, "", " a,", None]),
     ("REPLACE", (S, "l", "LL"), ["héLLLLo wörLLd", "", "a😀bβ", " a,b,,c ", None]),
     ("REPLACE", (S, "l", ""), ["héo wörd", "", "a😀bβ", " a,b,,c ", None]),
     ("POSITION", ("l", S), [3, 0, 0, 0, None]),
@@ -50,10 +50,10 @@ CASES: list[tuple[str, tuple[Operand, ...], list[Any]]] = [
     ("POSITION", ("b", S), [0, 0, 3, 4, None]),
     ("LEFT", (S, 2), ["hé", "", "a😀", " a", None]),
     ("LEFT", (S, -1), ["", "", "", "", None]),
-    ("LEFT", (S, I), ["héllo w", "", "", " a,", None]),
+    ("LEFT", (S, N), ["héllo w", "", "", " a,", None]),
     ("RIGHT", (S, 2), ["ld", "", "bβ", "c ", None]),
     ("RIGHT", (S, -1), ["", "", "", "", None]),
-    ("RIGHT", (S, I), ["o wörld", "", "", ",c ", None]),
+    ("RIGHT", (S, N), ["o wörld", "", "", ",c ", None]),
     ("LPAD", (S, 12, "ab"), ["ahéllo wörld", "abababababab", "abababaa😀bβ", "abab a,b,,c ", None]),
     ("LPAD", (S, 3, "ab"), ["hél", "aba", "a😀", " a,", None]),
     ("LPAD", (S, -1, "ab"), [None, None, None, None, None]),
@@ -76,7 +76,7 @@ CASES: list[tuple[str, tuple[Operand, ...], list[Any]]] = [
     ("SPLIT_INDEX", (S, ",", 2), [None, None, None, "", None]),
     ("SPLIT_INDEX", (S, ",", 9), [None, None, None, None, None]),
     ("SPLIT_INDEX", (S, ",", -1), [None, None, None, None, None]),
-    ("SPLIT_INDEX", (S, ",", I), [None, None, "a😀bβ", "c ", None]),
+    ("SPLIT_INDEX", (S, ",", N), [None, None, "a😀bβ", "c ", None]),
     ("LIKE", (S, "h%"), [True, False, False, False, None]),
     ("LIKE", (S, "%_ö%"), [True, False, False, False, None]),
     ("LIKE", (S, "a_b_"), [False, False, True, False, None]),
@@ -115,7 +115,7 @@ def test_an_accent_of_its_own_is_a_character_of_its_own() -> None:
     [
         ("REGEXP_EXTRACT", (S, "(?=x)", 0)), ("REGEXP_EXTRACT", (S, r"\bx", 0)), ("REGEXP_EXTRACT", (S, r"(a)\1", 0)),
         ("REGEXP_EXTRACT", (S, "a++", 0)), ("REGEXP_EXTRACT", (S, "(", 0)), ("REGEXP_REPLACE", (S, "[a&&b]", "x")), ("SPLIT_INDEX", (S, "", 0)),
-        ("LIKE", (S, "a!b", "!")), ("LIKE", (S, "a", "!!")), ("LPAD", (S, 5, "😀")), ("LPAD", (S, 2_000_000_000, "x")), ("UPPER", (I,)),
+        ("LIKE", (S, "a!b", "!")), ("LIKE", (S, "a", "!!")), ("LPAD", (S, 5, "😀")), ("LPAD", (S, 2_000_000_000, "x")), ("UPPER", (N,)),
         ("SUBSTRING", (S, S)), ("LEFT", (S,)), ("CONCAT", ()),
     ],
 )  # fmt: skip
@@ -135,7 +135,7 @@ def test_a_pattern_that_is_no_constant_is_refused_by_the_engine() -> None:
 @pytest.mark.parametrize(
     ("pattern", "text", "found"),
     [
-        (r"\d+", "a１2", "2"), (r"\w+", "äbc", "bc"), (r".", "\r\u2028x", "x"), (r"^b", "a\nb", None), (r"[\d.]+", "v1.2-x", "1.2"),
+        (r"\d+", "a\uff112", "2"), (r"\w+", "äbc", "bc"), (r".", "\r\u2028x", "x"), (r"^b", "a\nb", None), (r"[\d.]+", "v1.2-x", "1.2"),
         (r"[^\s]+", " a b", "a"), (r"a|b", "xb", "b"), (r"a{2,3}?", "aaa", "aa"), (r"\.", "a.b", "."), (r"[-a]+", "x-a", "-a"), (r"x$", "ax", "x"),
         (r"\/\-\_\ ", "/-_ ", "/-_ "), ("[~#]", "a#", "#"),
     ],

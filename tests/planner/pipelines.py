@@ -132,7 +132,7 @@ def _aggregate(draw: st.DrawFn, stream: Stream, _made: Made) -> Stream:
     return stream.group_by(*chosen, ttl="forever").agg(**measures)
 
 
-STEPS = (_filter, _filter, _with_columns, _with_columns, _select, _drop, _rename, _union, _expect, _map_batches, _aggregate)
+STEPS = (_filter, _filter, _with_columns, _with_columns, _select, _drop, _rename, _union, _union, _expect, _map_batches, _aggregate)
 ON_UPDATING = (_with_columns, _rename)
 
 
@@ -143,7 +143,7 @@ def pipelines(draw: st.DrawFn) -> Made:
     for source in ("readings", "others")[: draw(st.integers(1, 2))]:
         made.streams.append(made.pipeline.source(source, schema=SCHEMA, event_time="at", watermark="5 minutes"))
     for number in range(draw(st.integers(0, 7))):
-        stream = draw(st.sampled_from(made.streams[-3:]))
+        stream = draw(st.sampled_from(made.streams))
         step = draw(st.sampled_from(ON_UPDATING if stream.updating else STEPS))
         after = step(draw, stream, made)
         if step is _aggregate:
@@ -194,3 +194,18 @@ def frames(batches_of_rows: list[list[dict[str, Any]]], schema: TableSchema) -> 
 def _series(name: str, found: list[Any], dtype: pl.DataType) -> pl.Series:
     plain = [value.replace(tzinfo=None) if isinstance(value, datetime) else value for value in found]
     return pl.Series(name, plain, dtype=dtype, strict=True)
+
+
+def example_rows(schema: TableSchema) -> pl.DataFrame:
+    """Forty rows over two hours, out of order, with NULL in every sixth nullable value."""
+    makes = {
+        "BIGINT": lambda number: number % 9 - 1,
+        "DOUBLE": lambda number: float(number * 7 % 41) - 3,
+        "VARCHAR": lambda number: ("a", "12", "x y", "7")[number % 4],
+        "TIMESTAMP_LTZ": lambda number: START + timedelta(minutes=3 * number - 20 * (number % 3)),
+    }
+    columns = []
+    for item in schema:
+        found = [None if item.type.nullable and number % 6 == 5 else makes[item.type.root](number) for number in range(40)]
+        columns.append(_series(item.name, found, polars_type(item.type)))
+    return pl.DataFrame(columns)

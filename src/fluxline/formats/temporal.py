@@ -133,18 +133,25 @@ def not_none(values: Sequence[object]) -> Mask:
 
 def read_column(texts: Texts, logical: LogicalType, form: Form, valid: Mask | None) -> Built:
     """The column of a DATE, TIME or timestamp type from its texts, NULL where not valid."""
-    found, codes = np.zeros(len(texts), dtype=np.int64), np.full(len(texts), WRONG_TYPE, dtype=np.uint8)
-    for rows, fraction, characters in texts.by_length(len(form_of(logical, form)), 0 if logical.root == "DATE" else FRACTION_DIGITS_MAX):
-        found[rows], codes[rows] = _read(characters, _pattern(logical, form, fraction))
+    groups = texts.by_length(len(form_of(logical, form)), 0 if logical.root == "DATE" else FRACTION_DIGITS_MAX)
+    found = np.zeros(len(texts), dtype=np.int64)
+    codes = np.full(len(texts), WRONG_TYPE, dtype=np.uint8)
+    for rows, fraction, characters in groups:
+        some, misfits = _read(characters, _pattern(logical, form, fraction))
+        if texts.starts is None and misfits is None:  # These are all.
+            return Built(_column(some, logical, None), None)
+        found[rows], codes[rows] = some, FINE if misfits is None else misfits
     if valid is not None:
         codes[~valid] = FINE
+    return Built(_column(found, logical, valid), codes if codes.any() else None)
+
+
+def _column(found: Int64s, logical: LogicalType, valid: Mask | None) -> Column:
     if logical.root == "TIME":
         series = pl.Series(found).cast(pl.Time)
-        column = Column(series if valid is None else series.set(pl.Series(~valid), None))
-    else:
-        unit = "D" if logical.root == "DATE" else time_unit(logical)
-        column = Column(found.view(f"datetime64[{unit}]"), valid)
-    return Built(column, codes if codes.any() else None)
+        return Column(series if valid is None else series.set(pl.Series(~valid), None))
+    unit = "D" if logical.root == "DATE" else time_unit(logical)
+    return Column(found.view(f"datetime64[{unit}]"), valid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +162,9 @@ class _Pattern:
         first: per character, the least one that may stand there.
         span: and how far the greatest lies behind it: 9 for a digit, 0 for a character that is fixed.
         tens: where the numbers of two digits begin: century, year in it, month, day; hour, minute, second.
+        ones: and their second digits.
         least: of those that have a range, from the month or the hour on, the least.
-        most: and the greatest.
+        width: and how far the greatest lies behind it.
         fraction: where the digits of the fraction that count stand.
         scale: counts of the column in the last of these digits.
         units: counts of the column in a second, 0 for DATE.
@@ -164,9 +172,10 @@ class _Pattern:
 
     first: Buffer
     span: Buffer
-    tens: list[int]
+    tens: Int64s
+    ones: Int64s
     least: Buffer
-    most: Buffer
+    width: Buffer
     fraction: range
     scale: int
     units: int
@@ -190,40 +199,38 @@ def _pattern(logical: LogicalType, form: Form, fraction: int) -> _Pattern:
     digits = 0 if logical.root == "DATE" else FRACTION_DIGITS_MAX if logical.root == "TIME" else _UNIT_DIGITS[time_unit(logical)]
     begin, kept = tens[-1] + 3, min(fraction, logical.precision or 0)
     least, most = (np.array([[bounds[end]] for bounds in ranges], dtype=np.uint8) for end in (0, 1))
-    span = np.where(first == ord("0"), 9, 0).astype(np.uint8)
-    return _Pattern(first, span, tens, least, most, range(begin, begin + kept), 10 ** (digits - kept), 10**digits if digits else 0)
+    span, places = np.where(first == ord("0"), 9, 0).astype(np.uint8), np.array(tens, dtype=np.int64)
+    return _Pattern(
+        first, span, places, places + 1, least, most - least, range(begin, begin + kept), 10 ** (digits - kept), 10**digits if digits else 0
+    )
 
 
-def _read(characters: Buffer, pattern: _Pattern) -> tuple[Int64s, Codes | int]:
-    """Counts of the column's unit, and the code of each text (or of all)."""
+def _read(characters: Buffer, pattern: _Pattern) -> tuple[Int64s, Codes | None]:
+    """Counts of the column's unit, and the code of each text (None when all are fine)."""
     digits = characters - pattern.first  # What lies below wraps to a large number.
     misfits = digits > pattern.span
     places = digits.T
-    pairs = places[pattern.tens] * np.uint8(10) + places[[place + 1 for place in pattern.tens]]
-    formed = None
-    if misfits.any():
-        formed = ~misfits.any(axis=1)
-        pairs[:, ~formed] = 0
-    ranged = pairs[-len(pattern.least) :]
-    unreal = ((ranged < pattern.least) | (ranged > pattern.most)).any(axis=0)
+    pairs = places[pattern.tens] * np.uint8(10) + places[pattern.ones]
+    outside = pairs[-len(pattern.least) :] - pattern.least > pattern.width
+    unreal = None
     found = _seconds(pairs) if pattern.units else np.zeros(pairs.shape[1], dtype=np.int64)
     if len(pattern.tens) != 3:  # There is a date.
-        days, unreal_days = _days(pairs)
-        unreal |= unreal_days
+        days, unreal = _days(pairs)
         found = found + days * np.int64(86_400) if pattern.units else days
         if pattern.units == 10**FRACTION_DIGITS_MAX:
-            unreal |= (found < _NANOSECOND_SECONDS[0]) | (found > _NANOSECOND_SECONDS[1])
-    codes: Codes | int = FINE
-    if formed is not None or unreal.any():
-        codes = np.where(unreal, np.uint8(OUT_OF_RANGE), np.uint8(FINE))
-        if formed is not None:
-            codes[~formed] = WRONG_TYPE
+            unreal = unreal | (found < _NANOSECOND_SECONDS[0]) | (found > _NANOSECOND_SECONDS[1])
+    codes = None
+    if misfits.any() or outside.any() or (unreal is not None and unreal.any()):
+        codes = np.where(outside.any(axis=0), np.uint8(OUT_OF_RANGE), np.uint8(FINE))
+        if unreal is not None:
+            codes[unreal] = OUT_OF_RANGE
+        codes[misfits.any(axis=1)] = WRONG_TYPE
         found = np.where(codes == FINE, found, 0)
     if pattern.units:
         found = found * np.int64(pattern.units)
     if pattern.fraction:
-        found = found + _number(places, pattern.fraction) * np.int64(pattern.scale)
-    return found, codes
+        found += _number(places, pattern.fraction) * np.int64(pattern.scale)
+    return found if codes is None else np.where(codes == FINE, found, 0), codes
 
 
 def _seconds(pairs: Buffer) -> Int64s:
@@ -236,8 +243,8 @@ def _days(pairs: Buffer) -> tuple[Int64s, Mask]:
     """Days since 1970, and which of them the calendar does not have."""
     century, year, month, day = pairs[:4]
     months, first_days = century * np.int64(1_200) + year * np.int64(12) + month, _first_days()
-    first = first_days[months]
-    return first + day - 1, day > first_days[months + 1] - first
+    first = first_days.take(months, mode="clip")  # What is no number may lie anywhere.
+    return first + day - 1, day > first_days.take(months + 1, mode="clip") - first
 
 
 def _number(places: Buffer, digits: range) -> Int64s:
@@ -249,8 +256,8 @@ def _number(places: Buffer, digits: range) -> Int64s:
 
 @cache
 def _first_days() -> Int64s:
-    """The first day of each month, in days since 1970; month 1 is January of year 0. Behind the years come as many as a month can be off."""
-    months = np.arange(-1970 * 12 - 1, (_YEARS - 1970) * 12 + 100).view("datetime64[M]")
+    """The first day of each month, in days since 1970; month 1 is January of year 0. One month comes before and one behind the years."""
+    months = np.arange(-1970 * 12 - 1, (_YEARS - 1970) * 12 + 1).view("datetime64[M]")
     return months.astype("datetime64[D]").view(np.int64)
 
 

@@ -89,11 +89,9 @@ def _basic(name: str, doc: str, example: tuple[tuple[object, ...], object], run:
 # Division of SQL: whole numbers lose the fraction.
 def _whole_quotient(left: Any, right: Any) -> Any:
     if np.issubdtype(left.dtype, np.floating):
-        with np.errstate(all="ignore"):
-            return left / right
-    with np.errstate(divide="ignore", over="ignore"):
-        floored = left // right
-        return floored + ((left % right != 0) & ((left < 0) != (right < 0))).astype(floored.dtype)
+        return left / right
+    floored = left // right
+    return floored + ((left % right != 0) & ((left < 0) != (right < 0))).astype(floored.dtype)
 
 
 def _quotient_polars(use: Signature) -> Callable[[pl.Expr, pl.Expr], pl.Expr]:
@@ -159,12 +157,7 @@ def _modulo_numpy(use: Signature) -> Callable[[Any, Any], Any] | None:
     from fluxline.batch import numpy_type
 
     kind = numpy_type(use.result)
-
-    def run(left: Any, right: Any) -> Any:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.fmod(left, right).astype(kind)
-
-    return run
+    return lambda left, right: np.fmod(left, right).astype(kind)
 
 
 # The operators of Python.
@@ -192,8 +185,7 @@ def _infer_floor_modulo(types: Types, constants: tuple[object, ...] = ()) -> Sig
 
 
 def _floored(left: Any, right: Any) -> Any:
-    with np.errstate(all="ignore"):
-        return np.floor(left / right) if np.issubdtype(left.dtype, np.floating) else left // right
+    return np.floor(left / right) if np.issubdtype(left.dtype, np.floating) else left // right
 
 
 def _floored_polars(use: Signature) -> Callable[[pl.Expr, pl.Expr], pl.Expr]:
@@ -203,10 +195,7 @@ def _floored_polars(use: Signature) -> Callable[[pl.Expr, pl.Expr], pl.Expr]:
 
 
 def _floor_modulo_numpy(left: Any, right: Any) -> Any:
-    with np.errstate(all="ignore"):
-        if np.issubdtype(left.dtype, np.floating):
-            return left - right * np.floor(left / right)
-        return left % right
+    return left - right * np.floor(left / right) if np.issubdtype(left.dtype, np.floating) else left % right
 
 
 def _floor_modulo_polars(use: Signature) -> Callable[[pl.Expr, pl.Expr], pl.Expr]:

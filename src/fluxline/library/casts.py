@@ -161,13 +161,8 @@ def _number(source: LogicalType, target: LogicalType) -> Conversion:
     if source.integer and target.integer:
         return Conversion(lambda value: value.cast(_polars(target), wrap_numerical=True), lambda value: value.astype(_numpy(target)))
     if target.root in APPROXIMATES:
-        return Conversion(lambda value: value.cast(_polars(target)), lambda value: _silent(value, _numpy(target)))
+        return Conversion(lambda value: value.cast(_polars(target)), lambda value: value.astype(_numpy(target)))
     return Conversion(lambda value: _whole(value, target), lambda value: whole_numbers(value, INTEGER_BITS[target.root]))
-
-
-def _silent(value: Any, dtype: str) -> Any:
-    with np.errstate(over="ignore"):
-        return value.astype(dtype)
 
 
 def _whole(value: pl.Expr, target: LogicalType) -> pl.Expr:

@@ -77,8 +77,9 @@ def comparison_polars(name: str, left: LogicalType, right: LogicalType) -> Calla
 
     def of_numbers(one: pl.Expr, other: pl.Expr) -> pl.Expr:
         # Polars takes NaN for the largest number and equal to itself.
-        found: pl.Expr = getattr(one, method)(other)
-        return found | one.is_nan() | other.is_nan() if name == "<>" else found & one.is_not_nan() & other.is_not_nan()
+        ordinary = one.is_not_nan() & other.is_not_nan()
+        found = getattr(one, method)(other)
+        return pl.when(one.is_not_null() & other.is_not_null()).then(found | ordinary.not_() if name == "<>" else found & ordinary)
 
     return of_numbers
 
@@ -154,14 +155,14 @@ def _in_numpy(_use: Signature) -> Callable[..., Pair]:
     from fluxline.library.logic import either
 
     def run(value: Pair, *items: Pair) -> Pair:
-        if len(items) > IN_TESTS_MAX and all(valid is None and len(values) == 1 for values, valid in items):
+        if len(items) > IN_ITEMS_COMPARED and all(valid is None and len(values) == 1 for values, valid in items):
             return np.isin(value[0], np.concatenate([values for values, _ in items])), value[1]
         return reduce(either, [_masked(np.equal, value, item) for item in items])
 
     return run
 
 
-IN_TESTS_MAX = 8  # More constants than these are looked up in a sorted list instead of being compared one by one.
+IN_ITEMS_COMPARED = 8  # More constants than these are looked up in a sorted list instead of being compared one by one.
 
 
 def _infer_is_null(name: str) -> Callable[..., Signature]:

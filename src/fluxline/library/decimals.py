@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 else:
     pl = LazyModule("polars")
 
-WHOLE_MAX = 1.6e38  # Below 2^127 = 1.7e38, with room for the error of the estimate.
+WHOLE_BELOW = 1.6e38  # Below 2^127 = 1.7e38, with room for the error of the estimate.
 DOUBLE_DIGITS = 15  # Whole numbers of so many digits are exact in a DOUBLE ...
 DOUBLE_POWERS = 22  # ... and so are these powers of ten, so that one division rounds once.
 EXACT = python_decimal.Context(prec=120, rounding=python_decimal.ROUND_HALF_UP)
@@ -156,7 +156,7 @@ def _run_checked(columns: Sequence[pl.Series], *, operation: Operation, scales: 
     one, other = pl.lit(left), pl.lit(right)
     frame = pl.select(
         bounded(operation.compute(one, other, scales), precision).alias("found"),
-        (operation.size(one.cast(pl.Float64), other.cast(pl.Float64), scales).abs() >= WHOLE_MAX).fill_null(False).alias("large"),
+        (operation.size(one.cast(pl.Float64), other.cast(pl.Float64), scales).abs() >= WHOLE_BELOW).fill_null(False).alias("large"),
     )
     found, large = frame.get_column("found"), frame.get_column("large")
     if large.any():

@@ -87,13 +87,14 @@ class Function:
         polars: Signature -> (one Polars expression per argument -> the result). The form gives NULL for NULL itself.
         numpy: Signature -> (one numpy array per argument -> the result, for arguments without NULL), or None for types
             that have no such form; None as a whole where it never pays. With `nulls="own"` the form gets (values, valid)
-            pairs, `valid` None where nothing is NULL, and returns such a pair. An array may have length 1 for a constant.
+            pairs, `valid` None where nothing is NULL, and returns such a pair. An array may have length 1 for a constant. It runs
+            with numpy's floating-point warnings off.
         fails: Signature -> (one Polars expression per argument -> TRUE where the computation fails), or None where it cannot;
             such a row is rejected. A row with a NULL argument never fails.
         fails_numpy: the same for numpy arrays; needed where both `numpy` and `fails` exist.
         failure: what a failed row suffered from, as a noun, for people: `division by zero`.
         nulls: "propagate": NULL in any argument gives NULL; "own": the forms decide.
-        constant: positions of the arguments that have to be constants.
+        constant: positions of the arguments that have to be constants; the numpy form gets None in their place.
         lazy: arguments that are not evaluated for every row, as `IF` leaves one branch out; the engine knows the word.
         flink: Flink's spelling: a name, or a text with {0}, {1} for arguments, {1*} for that one and all behind it, and brackets
             around what is left out where its argument is not there; None where Flink has no such function, and the planner

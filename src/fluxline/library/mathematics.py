@@ -37,7 +37,7 @@ else:
     np, pl = LazyModule("numpy"), LazyModule("polars")
 
 Types = tuple[LogicalType, ...]
-ROUND_WHOLE_MAX = 1e14  # With one digit more, numbers are still told apart by 15 digits.
+ROUND_SURE_BELOW = 1e14  # With one digit more, numbers are still told apart by 15 digits.
 ROUND_DIGITS = 37  # Of any more a DECIMAL has no room.
 
 
@@ -107,12 +107,10 @@ def _double_function(name: str, doc: str, example: tuple[tuple[object, ...], obj
             need(name, position, kind, "a number", is_number)
         return propagated(tuple(fitted(kind, DOUBLE) for kind in types), DOUBLE, constants)
 
-    def of_arrays(*values: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return getattr(np, ufunc)(*values)
-
     def of_series(columns: Sequence[pl.Series]) -> pl.Series:
-        found = pl.lit(pl.Series(of_arrays(*(column.fill_null(1.0).to_numpy() for column in columns)), dtype=pl.Float64))
+        with np.errstate(all="ignore"):
+            values = getattr(np, ufunc)(*(column.fill_null(1.0).to_numpy() for column in columns))
+        found = pl.lit(pl.Series(values, dtype=pl.Float64))
         present = reduce(lambda one, other: one & other, [pl.lit(column.is_not_null()) for column in columns])
         return pl.select(pl.when(present).then(found)).to_series()
 
@@ -123,7 +121,7 @@ def _double_function(name: str, doc: str, example: tuple[tuple[object, ...], obj
         example=example,
         infer=infer,
         polars=lambda _use: lambda *values: pl.map_batches(values, of_series, return_dtype=pl.Float64, is_elementwise=True),
-        numpy=lambda _use: of_arrays,
+        numpy=lambda _use: getattr(np, ufunc),
         flink=name,
         python=f'functions.{name.lower()}(col("x"){", 2" if count == 2 else ""})',
     )
@@ -203,7 +201,7 @@ def rounded_numbers(numbers: Any, places: int) -> Any:
         else:
             whole = np.floor(size / 10.0**-places)
             found = (whole + (size >= (whole * 10 + 5) * 10.0 ** (-places - 1))) * 10.0**-places
-        sure = (whole < ROUND_WHOLE_MAX) & (size < ROUND_WHOLE_MAX) & (abs(places) < decimals.DOUBLE_DIGITS)
+        sure = (whole < ROUND_SURE_BELOW) & (size < ROUND_SURE_BELOW) & (abs(places) < decimals.DOUBLE_DIGITS)
         found = np.copysign(found, wide) + 0.0  # Flink's zero has no sign.
         if not sure.all():
             found[~sure] = [_rounded_digits(value, places) for value in wide[~sure].tolist()]
@@ -246,7 +244,7 @@ def _extreme(name: str, doc: str, example: tuple[tuple[object, ...], object], uf
             test = ahead(left, right)
             if first.root in APPROXIMATES:
                 test = test | (left.is_nan() if operator == ">=" else right.is_nan())
-            return pl.when(test).then(left).when(test.not_()).then(right)
+            return pl.when(left.is_not_null() & right.is_not_null()).then(pl.when(test).then(left).otherwise(right))
 
         return lambda *values: reduce(chosen, values)
 

@@ -30,7 +30,7 @@ HEX_NUMBER = r"^[+-]?0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)[pP][+-]
 DATE_TEXT = r"^([0-9]+)(?:-([0-9]+)(?:-([0-9]+))?)?$"
 TIME_TEXT = r"^([0-9]{1,2})(?::([0-9]{1,2})(?::([0-9]{1,2})(?:\.([0-9]*))?)?)?$"
 TIMESTAMP_TEXT = r"^([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})(?: ([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:\.([0-9]{0,9}))?)?$"
-NANOSECOND_DAYS_MAX = 106_750  # 64 bits of nanoseconds reach from 1677 to 2262.
+NANOSECOND_DAYS = 106_750  # 64 bits of nanoseconds reach from 1677 to 2262.
 NANOS_PER = {"ms": 1_000_000, "us": 1_000, "ns": 1}
 
 
@@ -204,5 +204,5 @@ def timestamp_of(text: pl.Expr, kind: LogicalType) -> pl.Expr:
     per = NANOS_PER[unit]
     ticks = (days * 86_400 + seconds) * (1_000_000_000 // per) + (nanos - nanos % step) // per
     if unit == "ns":
-        within = within & (days.abs() < NANOSECOND_DAYS_MAX)
+        within = within & (days.abs() < NANOSECOND_DAYS)
     return pl.when(within).then(ticks).cast(pl.Datetime(unit))

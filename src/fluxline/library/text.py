@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fluxline.library.function import ArgumentMismatch, Function, LazyModule, Signature
 from fluxline.library.inference import fitted, is_integer, is_text, need, need_count, propagated
 from fluxline.library.patterns import java_regex
+from fluxline.limits import PAD_CHARS_MAX
 from fluxline.schema import BOOLEAN, INT, STRING, LogicalType
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ else:
 
 Types = tuple[LogicalType, ...]
 BEYOND_16_BITS = r"[\x{10000}-\x{10FFFF}]"
-PAD_CHARS_MAX = 1_000_000  # A longer result of LPAD and RPAD is refused when the query is checked.
 
 
 def _infer_texts(name: str, least: int, most: int | None, result: LogicalType, *, numbers: tuple[int, ...] = ()) -> Callable[..., Signature]:

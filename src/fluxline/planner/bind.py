@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fluxline.errors import DefinitionError, NameNotFound, TypeMismatch, UnsupportedByEngine, did_you_mean
 from fluxline.library import AGGREGATES, FUNCTIONS
 from fluxline.library.casts import cast_can_give_null, cast_supported
-from fluxline.library.function import ArgumentMismatch
+from fluxline.library.function import NOT_CONSTANT, ArgumentMismatch
 from fluxline.library.inference import common_type
 from fluxline.plan import unbound
 from fluxline.plan.expressions import Call, Case, Cast, Column, Constant, Expression, Measure
@@ -199,8 +199,14 @@ def _apply(expression: unbound.Apply, scope: Scope) -> Expression:
             "FLX-2106", f"no function {expression.function}", hint=did_you_mean(expression.function, FUNCTIONS), place=expression.place
         )
     arguments = tuple(bind(argument, scope) for argument in expression.arguments)
+    constants = tuple(argument.value if isinstance(argument, Constant) else NOT_CONSTANT for argument in arguments)
+    for position in function.constant:
+        if position < len(constants) and constants[position] is NOT_CONSTANT:
+            raise TypeMismatch(
+                "FLX-2113", f"argument {position + 1} of {function.name} has to be a constant", place=place_of(expression.arguments[position])
+            )
     try:
-        signature = function.infer(tuple(argument.type for argument in arguments))
+        signature = function.infer(tuple(argument.type for argument in arguments), constants)
     except ArgumentMismatch as mismatch:
         shown = ", ".join(argument.type.text() for argument in arguments)
         raise TypeMismatch(

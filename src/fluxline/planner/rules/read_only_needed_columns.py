@@ -2,7 +2,8 @@
 
     sink(select(sensor_id)(scan a, b, sensor_id))  ->  sink(select(sensor_id)(scan sensor_id))
 
-A rejected row keeps all columns of the operator's input, and a late row those of the window's input.
+A column that can fail is computed although nobody reads it, so that the same rows are rejected. A rejected row keeps all
+columns of the operator's input, and a late row those of the window's input.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import replace
 
 from fluxline.plan import nodes
 from fluxline.plan.expressions import Column, columns_of
+from fluxline.planner.failing import can_fail
 from fluxline.planner.rules.push_filters_toward_sources import rewrite
 
 
@@ -31,23 +33,23 @@ def _narrowed(node: nodes.Node, names: set[str], inputs: tuple[nodes.Node, ...])
         kept = tuple(item.name for item in node.schema if item.name in names) or (node.schema.fields[0].name,)
         return node if len(kept) == len(node.schema.fields) else replace(node, columns=kept)
     if isinstance(node, nodes.Project):
-        columns = tuple(column for column in node.columns if column.name in names) or node.columns[:1]
-        return replace(node, input=inputs[0], columns=columns)
-    narrowed = node.with_inputs(inputs)
-    return _aligned(narrowed, names) if isinstance(narrowed, nodes.Union) else narrowed
+        return replace(node, input=inputs[0], columns=_kept(node, names))
+    return node.with_inputs(_aligned(node, names, inputs) if isinstance(node, nodes.Union) else inputs)
 
 
-def _aligned(union: nodes.Union, names: set[str]) -> nodes.Union:
-    """The union with every part brought to the same needed columns."""
-    order = [name for name in union.parts[0].schema.names() if name in names] or [union.parts[0].schema.names()[0]]
-    parts = []
-    for part in union.parts:
-        if list(part.schema.names()) == order:
-            parts.append(part)
-            continue
+def _kept(project: nodes.Project, names: set[str]) -> tuple[nodes.NamedExpression, ...]:
+    """The columns that are read, and those that can fail: their rows are rejected, whether they are read or not."""
+    return tuple(column for column in project.columns if column.name in names or can_fail(column.expression)) or project.columns[:1]
+
+
+def _aligned(union: nodes.Union, names: set[str], inputs: tuple[nodes.Node, ...]) -> tuple[nodes.Node, ...]:
+    """Inputs of the union that all give the same needed columns: some of them have more, for other readers."""
+    order = [name for name in union.schema.names() if name in names] or [union.schema.names()[0]]
+    parts: list[nodes.Node] = []
+    for part in inputs:
         columns = tuple(nodes.NamedExpression(name, Column(name, part.schema.field(name).type), part.schema.field(name).tags) for name in order)
-        parts.append(nodes.Project(part, columns, place=part.place))
-    return replace(union, parts=tuple(parts))
+        parts.append(part if list(part.schema.names()) == order else nodes.Project(part, columns, place=part.place))
+    return tuple(parts)
 
 
 def _needed(plan: nodes.Plan) -> dict[nodes.Node, set[str]]:
@@ -73,8 +75,7 @@ def _reads(node: nodes.Node, part: nodes.Node, wanted: set[str]) -> set[str]:
     if isinstance(node, nodes.Filter):
         return wanted | columns_of(node.predicate)
     if isinstance(node, nodes.Project):
-        kept = [column.expression for column in node.columns if column.name in wanted] or [node.columns[0].expression]
-        return columns_of(*kept) | {item.name for item in part.schema if item.hidden}
+        return columns_of(*(column.expression for column in _kept(node, wanted))) | {item.name for item in part.schema if item.hidden}
     if isinstance(node, nodes.WindowAggregate | nodes.GroupAggregate):
         reads = set(node.keys) | columns_of(*(expression for measure in node.measures for expression in (measure.argument, measure.where)))
         if isinstance(node, nodes.WindowAggregate) and part.time is not None:

@@ -148,15 +148,17 @@ class CompiledProjection:
             return Projected(_empty(self._types), None, "")
         if self._single is not None:
             name, step = self._single
-            values, valid, failed = step(batch.columns)
+            with np.errstate(all="ignore"):
+                values, valid, failed = step(batch.columns)
             column = Column(values if len(values) == rows else _spread(values, rows), _spread(valid, rows))
             return Projected({name: column}, *self._judged(failed, rows))
         found: dict[str, Column] = {}
         failed = None
-        for name, step in self._steps:
-            values, valid, one_failed = step(batch.columns)
-            found[name] = Column(_spread(values, rows), _spread(valid, rows))
-            failed = either_mask(failed, one_failed)
+        with np.errstate(all="ignore"):
+            for name, step in self._steps:
+                values, valid, one_failed = step(batch.columns)
+                found[name] = Column(_spread(values, rows), _spread(valid, rows))
+                failed = either_mask(failed, one_failed)
         for select in self._selects:
             failed = either_mask(failed, select.evaluate(batch, found))
         for name, source in self._passed.items():

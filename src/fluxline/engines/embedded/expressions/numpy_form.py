@@ -67,6 +67,10 @@ def _constant(constant: expressions.Constant) -> Step:
     return lambda _columns: found
 
 
+def _nothing(_columns: Mapping[str, Column]) -> Found:
+    return None, None, None
+
+
 def either_mask(left: Any, right: Any) -> Any:
     """The mask of rows that one of two masks marks; None where neither does."""
     return right if left is None else left if right is None else left | right
@@ -91,7 +95,8 @@ def _call(call: expressions.Call, failures: list[str]) -> Step:
     form = None if make is None else form_of(call, lambda: make(use))
     if form is None:
         raise NoNumpyForm
-    steps = [numpy_form(argument, failures) for argument in call.arguments]
+    # What has to be a constant is in the signature already; its column would only cost time, or have no numpy form.
+    steps = [_nothing if position in function.constant else numpy_form(part, failures) for position, part in enumerate(call.arguments)]
     if function.lazy:
         return _lazy(call.function, form, steps)
     if function.nulls == "own":
