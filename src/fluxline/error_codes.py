@@ -161,6 +161,7 @@ CODES: dict[str, str] = {
     "FLX-4613": "The two sides of a table store's socket speak different versions.",
     "FLX-4614": "A table store cannot listen for queries.",
     "FLX-4615": "There is no table store at a path.",
+    "FLX-4616": "A table store cannot be at a path.",
     "FLX-5001": "Saved data has a newer format than this version reads.",
     "FLX-5002": "Saved data does not have the form that it should have.",
     "FLX-5003": "Saved state has a newer format than this version reads.",

@@ -61,4 +61,4 @@ def running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 def _process(words: list[str], directory: Path) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("FLUXLINE_ENV", "NO_COLOR")}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
-    return subprocess.Popen(words, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(words, cwd=directory, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -130,7 +130,8 @@ def test_fields_of_every_hour_around_1970_agree_in_both_forms() -> None:
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("YEAR", (TM,)), ("HOUR", (DT,)), ("FLOOR TO", (DT, "HOUR")), ("FLOOR TO", (EVENT, "CENTURY")), ("FLOOR TO", (EVENT, EVENT)), ("TO_TIMESTAMP_LTZ", (B, 1)),
+    [("YEAR", (TM,)), ("HOUR", (DT,)), ("FLOOR TO", (DT, "HOUR")), ("FLOOR TO", (EVENT, "CENTURY")), ("FLOOR TO", (EVENT, EVENT)),
+     ("TO_TIMESTAMP_LTZ", (B, 1)),
      ("TO_TIMESTAMP_LTZ", ("x",)), ("DATE_FORMAT", (EVENT, "w")), ("DATE_FORMAT", (EVENT, "'x")), ("DATE_FORMAT", (DT, "yyyy")), ("=", (EVENT, TL)),
      ("=", (DT, EVENT))],
 )  # fmt: skip

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from fluxline import Pipeline, Stream, coalesce, col, concat, count, lit, tumble, when
 from fluxline.batch import polars_type
 from fluxline.errors import DefinitionError
-from fluxline.plan.nodes import Plan
-from fluxline.schema import TableSchema
 from tests.planner.execute import NOW_MS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fluxline import Expr
+    from fluxline.plan.nodes import Plan
+    from fluxline.schema import TableSchema
 
 SCHEMA = {
     "id": "BIGINT NOT NULL", "kind": "STRING NOT NULL", "note": "STRING", "value": "DOUBLE", "amount": "DECIMAL(8, 2)", "number": "INT",
@@ -198,7 +200,7 @@ def _series(name: str, found: list[Any], dtype: pl.DataType) -> pl.Series:
 
 def example_rows(schema: TableSchema) -> pl.DataFrame:
     """Forty rows over two hours, out of order, with NULL in every sixth nullable value."""
-    makes = {
+    makes: dict[str, Callable[[int], object]] = {
         "BIGINT": lambda number: number % 9 - 1,
         "DOUBLE": lambda number: float(number * 7 % 41) - 3,
         "VARCHAR": lambda number: ("a", "12", "x y", "7")[number % 4],

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from fluxline.pipeline.discovery import choose_pipeline
 from fluxline.planner.explain import explain_plan

@@ -90,13 +90,19 @@ def test_a_stop_that_was_not_completed_is_not_final(open_store: Callable[[], Sto
 
 
 def test_a_point_that_the_store_has_not_reached_is_refused(open_store: Callable[[], Store]) -> None:
-    """The store was replaced by an older one."""
+    """The store was replaced by an older one, or by a new one; nothing is made of it."""
     store = open_store()
     with pytest.raises(RecoveryError, match="cannot go back") as caught:
         store.open_table("people", PEOPLE, None, run_id="run", point=5)
     assert caught.value.code == "FLX-5601"
-    assert "flush 5" in caught.value.detail
+    assert caught.value.detail.endswith("has no such table.")
     assert "--fresh" in caught.value.hint
+    assert store.tables() == ()
+    store.release(store.open_table("people", PEOPLE, None, run_id="run"))
+    with pytest.raises(RecoveryError) as caught:
+        store.open_table("people", PEOPLE, None, run_id="run", point=5)
+    assert "is at flush 5" in caught.value.detail
+    assert "is at 0" in caught.value.detail
 
 
 def test_a_point_that_was_forgotten_is_refused(open_store: Callable[[], Store]) -> None:

@@ -7,7 +7,7 @@ import sys
 import threading
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import polars as pl
@@ -26,6 +26,8 @@ from tests.store.conftest import PEOPLE, batch
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fluxline.store.table import Table
 
 ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range + b.range = 1"
 
@@ -357,6 +359,50 @@ def test_a_flush_that_lacks_memory_stops_the_queries(people: Store, monkeypatch:
     asker.join(30)
     assert [error.detail for error in told] == ["The job needed the memory that it took."]
     assert people.query("SELECT count(*) FROM store._base.people").item() == 2
+
+
+def test_a_table_made_anew_under_a_query(people: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the query has chosen what it sees: it is asked once more. Afterwards: it sees the old table to its end."""
+    begin = _Reader.begin
+    made: list[Table] = []
+
+    def make_anew() -> None:
+        people.release(made[-1] if made else people.tables()[0])
+        made.append(people.open_table("people", TableSchema((Field(f"n{len(made)}", BIGINT),)), None, run_id="next", fresh=True))
+
+    def begin_behind(reader: _Reader, *arguments: Any) -> None:
+        if not made:
+            make_anew()
+        begin(reader, *arguments)
+
+    monkeypatch.setattr(_Reader, "begin", begin_behind)
+    assert people.query("SELECT n0 FROM people").rows() == []
+
+    def begin_before(reader: _Reader, *arguments: Any) -> None:
+        begin(reader, *arguments)
+        if len(made) == 1:
+            make_anew()
+
+    monkeypatch.setattr(_Reader, "begin", begin_before)
+    assert people.query("SELECT n0 FROM people").rows() == []
+    assert people.query("SELECT n1 FROM people").rows() == []
+    assert len(made) == 2
+
+
+def test_many_threads_ask_at_once(people: Store) -> None:
+    """More than may run together; each gets its own answer."""
+    found: list[int] = []
+
+    def ask(number: int) -> None:
+        for _ in range(20):
+            found.append(people.query(f"SELECT {number} FROM people LIMIT 1").item() - number)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(STORE_QUERIES_MAX * 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert found == [0] * (20 * len(threads))
 
 
 def test_a_snapshot_agrees_with_itself(store: Store) -> None:

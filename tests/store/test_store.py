@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fluxline.errors import InternalError, ResourceBusy
+from fluxline.clock import SystemClock
+from fluxline.errors import ConfigError, InternalError, ResourceBusy
 from fluxline.limits import STORE_FLUSH_MS
 from fluxline.schema import BIGINT, Field, TableSchema
+from fluxline.store.client import query
 from fluxline.store.file import TableFile
+from fluxline.store.store import Store
 from tests.store.conftest import PEOPLE, batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from fluxline.store.store import Store
 
 ALL = "SELECT * FROM people ORDER BY ALL"
 
@@ -152,6 +153,28 @@ def test_the_file_is_an_ordinary_database(open_store: Callable[[], Store], path:
     store.close()
     with duckdb.connect(str(path), read_only=True) as connection:
         assert connection.execute("SELECT * FROM people").fetchall() == [(1, "ann")]
+
+
+@pytest.mark.parametrize("name", ["it's.duckdb", 'a "b" ü', "a&b=c#d%20e", "read_only", "a;b", "*.duckdb", "{a}"])
+def test_a_path_is_only_a_path(tmp_path: Path, name: str) -> None:
+    """Whatever it holds, and through a link to it."""
+    path = tmp_path / name
+    store = Store.open(path, clock=SystemClock())
+    people = store.open_table("people", PEOPLE, ("id",), run_id="run")
+    store.write(people, batch([(1, "ann")]))
+    (tmp_path / "link").symlink_to(path)
+    assert query(tmp_path / "link", ALL).rows() == [(1, "ann")]
+    store.close()
+    assert query(tmp_path / "link", ALL).rows() == [(1, "ann")]
+    assert sorted(item.name for item in tmp_path.iterdir()) == sorted([name, f"{name}.lock", "link"])
+
+
+def test_a_path_with_a_question_mark_is_refused(tmp_path: Path) -> None:
+    """DuckDB would put its log elsewhere; nothing is made."""
+    with pytest.raises(ConfigError, match="a table store cannot be at") as caught:
+        Store.open(tmp_path / "a?b" / "tables.duckdb", clock=SystemClock())
+    assert caught.value.code == "FLX-4616"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_table_has_one_writer(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from fluxline.errors import DefinitionError, FluxlineError
@@ -11,7 +12,7 @@ from fluxline.pipeline.origin import here
 from fluxline.plan import window as plan
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from fluxline.errors import Place
 
 
 class Window:
@@ -31,7 +32,7 @@ def tumble(size: str | timedelta, *, offset: str | timedelta | None = None, time
 
     Args:
         size: length of a window.
-        offset: by how much the starts are moved from 1970-01-01T00:00 UTC.
+        offset: by how much the starts are moved from 1970-01-01T00:00 UTC; "-2 seconds" moves them back.
         time: "event": the stream's time attribute decides.
 
     Raises:
@@ -43,8 +44,17 @@ def tumble(size: str | timedelta, *, offset: str | timedelta | None = None, time
     if time == "processing":
         raise refuse('tumble(time="processing")', place)
     try:
-        offset_ms = 0 if offset is None else parse_duration(offset, name="offset", place=place)
+        offset_ms = 0 if offset is None else _signed_ms(offset, place)
         return Window(plan.Window("tumble", size_ms=parse_duration(size, name="size", place=place), offset_ms=offset_ms, time=time))
     except FluxlineError as error:
         error.place = error.place or place
         raise
+
+
+def _signed_ms(offset: str | timedelta, place: Place | None) -> int:
+    """An offset in milliseconds; of all lengths of time only this one may be negative."""
+    if isinstance(offset, str) and offset.startswith("-"):
+        return -parse_duration(offset[1:].lstrip(), name="offset", place=place)
+    if isinstance(offset, timedelta) and offset < timedelta(0):
+        return -parse_duration(-offset, name="offset", place=place)
+    return parse_duration(offset, name="offset", place=place)

@@ -153,7 +153,7 @@ def _(node: nodes.Expect) -> str:
 def _(node: nodes.Sink) -> str:
     kind = "upsert" if node.row_key is not None else "append"
     key = f" by {', '.join(node.row_key)}" if node.row_key else ""
-    return f"{kind}{key} {node.schema.describe()}"
+    return f"{kind}{key}: {node.schema.describe()}"
 
 
 def show_measure(measure: Measure) -> str:

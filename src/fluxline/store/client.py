@@ -54,7 +54,7 @@ def query(path: Path | str, sql: str, *, limit: int | None = None, clock: Clock 
 
 def answer(path: Path | str, sql: str, *, limit: int | None = None, clock: Clock | None = None) -> Answer:
     """As `query`, and whether there were more rows than the limit."""
-    path, clock = Path(path).absolute(), clock or SystemClock()
+    path, clock = Path(path).resolve(), clock or SystemClock()
     if not path.exists():
         raise ResourceMissing(
             "FLX-4615",

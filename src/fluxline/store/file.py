@@ -104,6 +104,10 @@ class TableFile:
             then()
 
         self._transact(work, published)
+        for table, _entries in changes:  # the rows are in the file; memory need not hold them too
+            self._deltas[table.number].show(())
+            if table.key is not None:
+                self._befores[table.number].frame = self._befores[table.number].frame.clear()
 
     def fold_log(self) -> bool:
         """Fold the log into the file if it has grown enough; queries go on meanwhile. Whether it did.
@@ -162,6 +166,27 @@ class TableFile:
             )
         return table
 
+    def require_point(self, name: str, point: int) -> None:
+        """See that a table can go back to a point.
+
+        Raises:
+            RecoveryError: FLX-5601, it cannot, with the reason.
+        """
+        if point in self._points.get(name, ()):
+            return
+        if name not in self.tables:
+            why = f'The store "{self.path}" has no such table.'
+        elif point > self.sequence:
+            why = f'The stop is at flush {point}; the store "{self.path}" is at {self.sequence}: it is older than the stop.'
+        else:
+            why = f'The store "{self.path}" keeps what it needs to go back for the last {STOPS_KEPT} stops, and flush {point} is none of them.'
+        raise RecoveryError(
+            "FLX-5601",
+            f'table "{name}" cannot go back to the stop that the run continues from',
+            detail=why,
+            hint="Put back the store that belongs to the stop, or run with --fresh to clear both and start over.",
+        )
+
     def begin_run(self, table: Table, run_id: str, point: int | None) -> None:
         """Bring a table to where the run that now writes it stands.
 
@@ -175,7 +200,7 @@ class TableFile:
         if point is None and run == run_id:
             point = began
         if point is not None:
-            self._require_point(table, point)
+            self.require_point(table.name, point)
 
         def work() -> None:
             execute = self._writer.execute
@@ -262,19 +287,6 @@ class TableFile:
             execute(f"INSERT INTO {table.base} SELECT {table.columns}, {sequence} FROM {table.undo} WHERE {alive}", [point, point])
             execute(f"DELETE FROM {table.undo} WHERE {replaced} > ?", [point])
         execute(f"DELETE FROM {CATALOG}._fluxline.points WHERE name = ? AND sequence > ?", [table.name, point])
-
-    def _require_point(self, table: Table, point: int) -> None:
-        if point in self._points[table.name]:
-            return
-        behind = point > self.sequence
-        raise RecoveryError(
-            "FLX-5601",
-            f'table "{table.name}" cannot go back to the stop that the run continues from',
-            detail=f'The stop is at flush {point}; the store "{self.path}" is at {self.sequence}: it is older than the stop.'
-            if behind
-            else f'The store "{self.path}" keeps what it needs to go back for the last {STOPS_KEPT} stops, and flush {point} is none of them.',
-            hint="Put back the store that belongs to the stop, or run with --fresh to clear both and start over.",
-        )
 
     def _know(self, name: str, schema: TableSchema, key: tuple[str, ...] | None) -> Table:
         """Enter a table, and let the writing connection see its staged rows."""

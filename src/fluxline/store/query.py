@@ -7,7 +7,7 @@ of its own, which can reach no other file, setting or extension; a few of them r
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock, Semaphore
 from typing import TYPE_CHECKING, Any, Literal
@@ -126,7 +126,8 @@ class Queries:
             ticket: lets others stop it.
 
         Raises:
-            DefinitionError: FLX-2610 to FLX-2618, it is no such query, or it fails.
+            DefinitionError: FLX-2610 to FLX-2620, it is no such query, or it fails.
+            ExternalError: FLX-4606, the file cannot be read.
             Throttled: FLX-4610, too many queries run.
         """
         if limit is not None and not 0 <= limit <= STORE_RESULT_ROWS_MAX:
@@ -135,10 +136,7 @@ class Queries:
             raise Throttled("FLX-4610", f"{STORE_QUERIES_MAX} queries are running already", hint="Try again later.")
         self._running.add(ticket)
         try:
-            reader = self._readers.pop() if self._readers else _Reader(self._file)
-            answer = self._run(reader, sql, limit, ticket)
-            self._readers.append(reader)  # not after an error: what it leaves behind is unknown
-            return answer
+            return self._run(sql, limit, ticket)
         finally:
             self._running.discard(ticket)
             self._slots.release()
@@ -170,19 +168,30 @@ class Queries:
             self._readers.pop().cursor.close()
         self._connection.close()
 
-    def _run(self, reader: _Reader, sql: str, limit: int | None, ticket: Ticket) -> Answer:
+    def _run(self, sql: str, limit: int | None, ticket: Ticket) -> Answer:
         tables = self._tables
         try:
-            sql = _only_statement(reader.cursor, sql)
+            reader = self._readers.pop()
+        except IndexError:
+            reader = _Reader(self._file)
+        try:
+            statement = _only_statement(reader.cursor, sql)
             reader.begin(tables.values(), self._staged)
             ticket.runs_on(reader.cursor)
             try:
-                answer = _fetch(reader.cursor, sql, limit)
+                answer = _fetch(reader.cursor, statement, limit)
             finally:
                 ticket.runs_on(None)
-                reader.end()
-        except duckdb.Error as error:
+            reader.end()
+        except BaseException as error:
+            with suppress(duckdb.Error):
+                reader.cursor.close()  # its transaction ends with it; what else it holds is not known
+            if not isinstance(error, duckdb.Error):
+                raise
+            if isinstance(error, duckdb.CatalogException) and tables is not self._tables:
+                return self._run(sql, limit, ticket)  # a table was made anew in between, and this reader did not know it
             raise _failure(error, tables, ticket, self._file.path) from None
+        self._readers.append(reader)
         return answer
 
 

@@ -70,10 +70,18 @@ class Store:
             clock: time.
 
         Raises:
+            ConfigError: FLX-4616, its path cannot be.
             ResourceBusy: FLX-4601, another process holds it.
             ExternalError: FLX-4603 to FLX-4606 and FLX-4614, it cannot be opened.
         """
-        path = path.absolute()
+        path = path.resolve()  # by whatever name it is asked for, its lock and address stand in one place
+        if "?" in str(path):
+            raise ConfigError(
+                "FLX-4616",
+                f'a table store cannot be at "{path}"',
+                detail="DuckDB takes what follows a question mark in a path for something else.",
+                hint="Choose a path without question marks.",
+            )
         try:
             _make_directories(path.parent)
         except OSError as error:
@@ -123,6 +131,8 @@ class Store:
             known = self._file.tables.get(name)
             if known is None:
                 self._require_distinct(name)
+            if point is not None and not fresh:
+                self._file.require_point(name, point)
             if known is None or fresh:
                 table = self._file.create(name, schema, key)
                 with self._staging:

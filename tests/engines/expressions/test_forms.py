@@ -113,6 +113,20 @@ def test_both_forms_of_a_conversion_agree(source: str) -> None:
     assert tried >= 2
 
 
+@pytest.mark.parametrize("items", [(7,), tuple(range(-20, 20, 3)), (*range(12), None)])
+def test_a_list_of_any_length_is_searched_alike(items: tuple[int | None, ...]) -> None:
+    made = columns("IN")
+    for kind in ("INT", "DOUBLE", "TINYINT"):
+        numbers = made.col(f"l_{kind}")
+        expression = call("IN", numbers, *items)
+        agree(made, expression)
+        wanted = [
+            None if value is None else True if value in [item for item in items if item is not None] else None if None in items else False
+            for value in made.evaluate(numbers)[0]
+        ]
+        assert made.evaluate(expression)[0] == wanted
+
+
 @given(st.integers(0, 2**32))
 def test_nested_conditions_agree(seed: int) -> None:
     random = Random(seed)

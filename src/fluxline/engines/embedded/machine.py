@@ -191,8 +191,7 @@ class Machine:
                 operator.ledger.read = operator.held()
             return
         for source, entry in self.graph.scans.items():
-            self.sources[source].ledger = stop.ledgers[entry.name].copy()
-            self.sources[source].publish()
+            self.sources[source].restore_ledger(stop.ledgers[entry.name].copy())
         for operator in self.graph.operators:
             operator.ledger = stop.ledgers[operator.name].copy()
         for task in self.sinks.values():

@@ -9,6 +9,7 @@ A stop is written beside under another name, made durable, and takes its place b
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STATE_FORMAT_VERSION = 1
-_DISK_FULL = 28  # ENOSPC
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,10 @@ class StateDirectory:
 
     def begin(self, facts: Mapping[str, object]) -> None:
         """Note that a run has begun."""
-        _write_durably(self.path / "running.json", json.dumps({"format": STATE_FORMAT_VERSION, **facts}).encode())
+        try:
+            _write_durably(self.path / "running.json", json.dumps({"format": STATE_FORMAT_VERSION, **facts}).encode())
+        except OSError as error:
+            raise external(error, self.path) from error
 
     def finish(self) -> None:
         """Note that the run has ended cleanly."""
@@ -178,7 +182,7 @@ class StateDirectory:
 
 def external(error: OSError, path: Path) -> ExternalError:
     """An error of the operating system as one of ours."""
-    if error.errno == _DISK_FULL:
+    if error.errno in _NO_ROOM:
         return DiskFull("FLX-4102", f"no room is left on the disk of {path}", hint="Free some space and run again; the last clean stop is intact.")
     return ExternalError("FLX-4103", f"{path} cannot be used: {error.strerror or error}")
 

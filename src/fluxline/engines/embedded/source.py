@@ -114,6 +114,12 @@ class SourceTask:
         self._saved = dict(partitions)
         self.watermark.watermark = watermark
 
+    def restore_ledger(self, ledger: Ledger) -> None:
+        """Go on counting; a source whose first records are behind it is not judged again."""
+        self.ledger = ledger
+        self._judged = ledger.read >= REJECT_CHECK_RECORDS
+        self.publish()
+
     def state(self) -> dict[str, PartitionState]:
         """Positions and watermarks, as they are behind everything that was given on."""
         saved = dict(self._saved)
@@ -284,17 +290,22 @@ class SourceTask:
         if rejected <= read * self._options.rejected_share_max:
             return
         top = max(self.ledger.reasons.items(), key=lambda item: item[1])
-        assert self.first_reject is not None
-        reject, record = self.first_reject
-        tagged = any(item.tags for item in self._scan.declared)
-        shown = "A column is tagged, so no record is shown." if tagged else f"The record: {record[:REJECT_RECORD_SHOWN_BYTES]!r}."
         raise DecodeError(
             "FLX-3001",
             f'source "{self._scan.source}" rejected {rejected} of its first {read} records',
-            detail=f"The most frequent reason is {top[0]} ({top[1]}). {reject.detail} {shown}",
+            detail=f"The most frequent reason is {top[0]} ({top[1]}). {self._example()}",
             hint=_acceptance(top[0]) + " To go on all the same: --keep-going, or embedded = { rejected_share_max = 1.0 } in the environment.",
             place=self._scan.place,
         )
+
+    def _example(self) -> str:
+        """The first rejected record, for people."""
+        if self.first_reject is None:
+            return "They were rejected before the last stop."
+        reject, record = self.first_reject
+        tagged = any(item.tags for item in self._scan.declared)
+        shown = "A column is tagged, so no record is shown." if tagged else f"The record: {record[:REJECT_RECORD_SHOWN_BYTES]!r}."
+        return f"{reject.detail} {shown}"
 
 
 def _acceptance(reason: str) -> str:
