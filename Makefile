@@ -42,13 +42,13 @@ types: $(READY)  ## Static types, strictly
 	$(PYTHON) -m mypy $(CHECKED)
 
 imports: $(READY)  ## The arrows between rooms
-	$(VENV)/bin/lint-imports --no-logo --cache-dir .cache/import_linter
+	$(VENV)/bin/lint-imports --no-logo --no-cache
 
 tidy: $(READY)  ## Map, sizes, words, bans, docstrings, limits, secrets
 	$(PYTHON) -m pytest tests/tidy tests/errors/test_codes.py
 
 fast: $(READY)  ## The tests that take a moment
-	$(PYTHON) -m pytest -m "not slow and not wheel and not notebook" --ignore=tests/tidy --ignore=tests/errors/test_codes.py
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not slow and not wheel and not notebook" --ignore=tests/tidy --ignore=tests/errors/test_codes.py
 
 test-slow: $(READY)  ## The tests that take longer
 	$(PYTHON) -m pytest -m "slow and not wheel and not notebook"

@@ -47,10 +47,10 @@ def __getattr__(name: str) -> object:
         value: object = getattr(importlib.import_module(f"fluxline.{_HOMES[name]}"), name)
         globals()[name] = value
         return value
-    from fluxline.pipeline.later import LATER, refused_callable
+    from fluxline.pipeline.later import LATER, Refused
 
     if name in LATER:
-        return refused_callable(name)
+        return Refused(name)
     raise AttributeError(f"module 'fluxline' has no attribute {name!r}")
 
 

@@ -78,7 +78,7 @@ CODES: dict[str, str] = {
     "FLX-2126": "An expression is used as a Python value: in if, and, or, or a loop.",
     "FLX-2127": "An expression is compared with None.",
     "FLX-2128": "The filter of an aggregate stands where there is no aggregate.",
-    "FLX-2129": "A column is named by something that is no text.",
+    "FLX-2129": "A column is named by something that is no text, or by an empty one.",
     "FLX-2130": "A format cannot hold a type.",
     "FLX-2131": "A format is asked to decode in a way that this version does not do.",
     "FLX-2132": "A verb is called without the conditions or aggregates that it needs.",

@@ -14,6 +14,7 @@ from fluxline import schema as kinds
 from fluxline.pipeline.declare import Tag
 from fluxline.pipeline.expr import Then, When
 from fluxline.pipeline.group_by import GroupBy
+from fluxline.pipeline.later import LATER, Refused
 from fluxline.pipeline.windows import Window
 from fluxline.schema import LogicalType
 
@@ -69,6 +70,13 @@ def VARBINARY(length: int) -> LogicalType:  # noqa: N802  # Flink's own name
 def BINARY(length: int) -> LogicalType:  # noqa: N802  # Flink's own name
     """BINARY(length), inside `Annotated[bytes, ...]`."""
     return LogicalType("BINARY", length=length)
+
+
+def __getattr__(name: str) -> object:
+    """A type that comes later refuses when it is used."""
+    if f"types.{name}" in LATER:
+        return Refused(f"types.{name}")
+    raise AttributeError(f"module 'fluxline.types' has no attribute {name!r}")
 
 
 __all__ = [

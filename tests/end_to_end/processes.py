@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from fluxline.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,18 +18,19 @@ if TYPE_CHECKING:
     from fluxline.control.job import Job
 
 WAIT_SECONDS = 60
-LOOK_SECONDS = 0.005
+LOOK_MS = 5
 
 
 def wait_until(happened: Callable[[], bool], what: str, process: subprocess.Popen[str] | None = None) -> None:
     """Wait for a moment; a process that ends before it, or a minute without it, fails the test."""
-    until = time.monotonic() + WAIT_SECONDS
+    clock = SystemClock()
+    until_ms = clock.monotonic_ms() + WAIT_SECONDS * 1_000
     while not happened():
         if process is not None and process.poll() is not None and not happened():
             raise AssertionError(f"ended with {process.returncode} before {what}: {process.communicate()}")
-        if time.monotonic() > until:
+        if clock.monotonic_ms() > until_ms:
             raise AssertionError(f"waited {WAIT_SECONDS} s for {what}")
-        time.sleep(LOOK_SECONDS)
+        clock.wait(threading.Event(), LOOK_MS)
 
 
 def read_all(job: Job, records: int) -> None:

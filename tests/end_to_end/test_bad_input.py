@@ -13,7 +13,6 @@ from click.testing import CliRunner
 
 from fluxline import control
 from fluxline.cli.main import fluxline
-from fluxline.control.run import RunOptions
 from fluxline.engines.embedded.saved_state import StateDirectory
 from fluxline.errors import ConfigError, DecodeError, DiskFull, NameNotFound, ResourceBusy, ResourceMissing
 from tests.end_to_end.processes import python, read_all, running
@@ -298,8 +297,7 @@ def test_a_full_disk_under_the_saved_stop(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_at_the_start(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even the note that the run has begun fits: an error of the disk, and the command line shows no traceback."""
-    (project / "data/readings.ndjson").write_bytes(reading(1, "10:00:00", 30.0))
+    """Not even the note that the run has begun fits."""
 
     def full(file: int) -> None:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fluxline.schema import LogicalType
-    from fluxline.testing import Driven
     from fluxline.telemetry import Report
+    from fluxline.testing import Driven
     from tests.golden.script import Script
 
 Variant = Literal["as written", "row by row", "in one batch", "restarted"]

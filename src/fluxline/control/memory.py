@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from fluxline.batch import INSERT, KIND_NAMES, Batch, batch_from_polars, polars_type
@@ -147,7 +148,9 @@ class Collected:
         rows = changes.drop(ROW_KIND)
         if (changes[ROW_KIND] == KIND_NAMES[INSERT]).all() and self.key is None:
             return rows
-        key = list(self.key or ())
+        if self.key is None:
+            return _left_over(changes)
+        key = list(self.key)
         if not key:
             last = changes.tail(1).filter(pl.col(ROW_KIND) != "-D")
             return last.drop(ROW_KIND)
@@ -158,6 +161,16 @@ class Collected:
         if parts:
             return pl.concat([frame for frame, _ in parts])
         return pl.DataFrame({item.name: pl.Series([], dtype=polars_type(item.type)) for item in self.schema})
+
+
+def _left_over(changes: pl.DataFrame) -> pl.DataFrame:
+    """What no row took back, where no key says which row replaces which: each row as often as it was given more than taken."""
+    given = pl.when(pl.col(ROW_KIND).is_in(["+I", "+U"])).then(1).otherwise(-1)
+    columns = [name for name in changes.columns if name != ROW_KIND]
+    counted = changes.with_columns(given.alias(ROW_KIND)).group_by(columns, maintain_order=True).agg(pl.col(ROW_KIND).sum())
+    times = counted[ROW_KIND].to_numpy()
+    assert (times >= 0).all(), "a row is taken back that was not given"
+    return counted.drop(ROW_KIND)[np.repeat(np.arange(len(times)), times).tolist()]
 
 
 class CollectingWriter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluxline.errors import DefinitionError, UnsupportedByEngine
@@ -9,7 +10,6 @@ from fluxline.plan import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import polars as pl
 
@@ -28,6 +28,8 @@ def collect(
     place: Place | None,
 ) -> pl.DataFrame:
     """The rows of a stream; `inputs` gives sources frames or files instead of what an environment binds."""
+    import polars as pl
+
     from fluxline.control.collect import collect as collect_node
 
     if stream._window is not None:
@@ -37,15 +39,20 @@ def collect(
             hint="Aggregate them: .group_by(...).agg(...).",
             place=place,
         )
-    if rows_max is not None and rows_max < 1:
-        raise DefinitionError("FLX-2122", f"rows_max is at least 1, not {rows_max}", place=place)
+    if rows_max is not None and (not isinstance(rows_max, int) or rows_max < 1):
+        raise DefinitionError("FLX-2122", f"rows_max is a whole number of at least 1, not {rows_max!r}", place=place)
     named = {}
     for given, value in inputs.items():
-        node = given._node
-        if not isinstance(node, nodes.Scan):
+        node = getattr(given, "_node", None)
+        if not isinstance(node, nodes.Scan) or given._pipeline is not stream._pipeline:
             raise DefinitionError(
-                "FLX-2171", "inputs are given for sources, and this stream is not one", hint="Use what pipeline.source(...) returned.", place=place
+                "FLX-2171",
+                f"inputs are given for sources of the pipeline, and {given!r} is not one",
+                hint="Use what pipeline.source(...) returned.",
+                place=place,
             )
+        if not isinstance(value, pl.DataFrame | Path | str):
+            raise DefinitionError("FLX-2122", f"an input is a Polars frame or a path, not {type(value).__name__}", place=place)
         named[node.source] = value
     return collect_node(
         stream._node,

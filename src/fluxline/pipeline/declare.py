@@ -124,7 +124,7 @@ def table_schema(declared: type[Schema] | Mapping[str, str], place: Place | None
     if isinstance(declared, type) and issubclass(declared, Schema):
         found = declared.__fluxline_schema__
     elif isinstance(declared, Mapping):
-        found = TableSchema(tuple(Field(name, parse_type(text, place=place)) for name, text in declared.items()))
+        found = TableSchema(tuple(_declared_field(name, text, place) for name, text in declared.items()))
     else:
         raise DefinitionError(
             "FLX-2124", f"a schema is a Schema class or a mapping of names to types, not {declared!r}",
@@ -133,6 +133,28 @@ def table_schema(declared: type[Schema] | Mapping[str, str], place: Place | None
     if not found.fields:
         raise DefinitionError("FLX-2124", "the schema has no columns", place=place)
     return found
+
+
+def column_name(name: object, place: Place | None) -> str:
+    """The name, if a column can have it.
+
+    Raises:
+        TypeMismatch: FLX-2129, it is no text, or an empty one.
+    """
+    if not isinstance(name, str) or not name:
+        raise TypeMismatch("FLX-2129", f"{name!r} cannot be the name of a column", place=place)
+    return name
+
+
+def _declared_field(name: object, text: object, place: Place | None) -> Field:
+    if not isinstance(text, str):
+        raise DefinitionError(
+            "FLX-2124",
+            f'the type of column "{name}" is a text, not {text!r}',
+            hint='Write {"sensor_id": "BIGINT NOT NULL"}; Python types stand in a Schema class.',
+            place=place,
+        )
+    return Field(column_name(name, place), parse_type(text, place=place))
 
 
 def logical_type(declared: object, place: Place | None) -> LogicalType:

@@ -6,16 +6,16 @@ A string inside an expression is text; `col("x")` names a column.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from fluxline.errors import TypeMismatch
-from fluxline.pipeline.declare import logical_type
+from fluxline.pipeline.declare import column_name, logical_type
 from fluxline.pipeline.near_misses import EXPR, TEXT, miss
 from fluxline.pipeline.origin import here
 from fluxline.plan.unbound import Apply, Choose, Constant, Convert, Labelled, Measured, Name, Unbound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import date, time, timedelta
     from decimal import Decimal
 
@@ -145,6 +145,8 @@ class Expr:
 
     def is_in(self, values: Iterable[Value]) -> Expr:
         """Whether the value equals one of these; NULL as SQL's IN."""
+        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+            raise TypeMismatch("FLX-2122", f"is_in takes a list of values, not {values!r}", hint="Write .is_in([...]).", place=here("is_in"))
         return apply("IN", self, *values)
 
     def is_between(self, low: Value, high: Value) -> Expr:
@@ -162,7 +164,8 @@ class Expr:
     # Names and types.
     def alias(self, name: Text) -> Expr:
         """Name the result."""
-        return Expr(Labelled(self._unbound, name, here("alias")))
+        place = here("alias")
+        return Expr(Labelled(self._unbound, column_name(name, place), place))
 
     def cast(self, type: object) -> Expr:
         """Convert as Flink's CAST; a value that cannot be converted makes its row a rejected one.
@@ -377,6 +380,8 @@ def apply(function: str, *arguments: Value) -> Expr:
 
 def as_unbound(value: Any) -> Unbound:
     """What an argument of an expression stands for: an expression, or a constant."""
+    if isinstance(value, When | Then):
+        raise TypeMismatch("FLX-2113", "this CASE has no end", hint="End it with .otherwise(...); .otherwise(None) gives NULL.", place=here())
     return value._unbound if isinstance(value, Expr) else Constant(value, here())
 
 

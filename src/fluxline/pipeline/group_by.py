@@ -55,6 +55,9 @@ class GroupBy:
         bound = [bind_measure(as_unbound(measure), scope) for measure in measures]
         bound += [bind_measure(as_unbound(measure), scope, name=name) for name, measure in named.items()]
         taken = [key.name for key in keys]
+        for name in taken:
+            if taken.count(name) > 1:
+                raise DefinitionError("FLX-2105", f'column "{name}" is there twice', hint="Group by it once.", place=self._place)
         for measure in bound:
             if measure.name in taken or (stream._window is not None and measure.name in RESERVED):
                 what = "reserved for the window" if measure.name in RESERVED else "there twice"

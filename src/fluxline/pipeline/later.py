@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from fluxline.errors import UnsupportedByEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fluxline.errors import Place
 
 LATER: dict[str, str] = {
@@ -65,14 +63,20 @@ def refuse(name: str, place: Place | None) -> UnsupportedByEngine:
     return UnsupportedByEngine("FLX-2190", f"{name} is not part of this version", detail=LATER[name], place=place)
 
 
-def refused_callable(name: str) -> Callable[..., object]:
-    """Something to call that refuses at the call, with the caller's own line."""
+class Refused:
+    """Stands for a name that comes later: to call it, and to use anything of it, refuses at the user's own line."""
 
-    def refused(*_arguments: object, **_named: object) -> object:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, *_arguments: object, **_named: object) -> NoReturn:
         from fluxline.pipeline.origin import here
 
-        raise refuse(name, here())
+        raise refuse(self._name, here())
 
-    refused.__name__ = name.rpartition(".")[2]
-    refused.__doc__ = LATER[name]
-    return refused
+    def __getattr__(self, name: str) -> NoReturn:
+        from fluxline.pipeline.origin import here
+
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise refuse(self._name, here())

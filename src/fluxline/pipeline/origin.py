@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import linecache
+import os
 import sys
 from itertools import islice
 from pathlib import Path
@@ -13,7 +15,7 @@ from fluxline.errors import Place
 if TYPE_CHECKING:
     from types import FrameType
 
-_PACKAGE = str(Path(__file__).resolve().parent.parent)
+_PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 
 
 def here(verb: str = "") -> Place | None:
@@ -30,7 +32,7 @@ def here(verb: str = "") -> Place | None:
     if line is None or column is None or end_line is None or end_column is None:
         return Place(code.co_filename, frame.f_lineno)
     if verb:
-        found = _find_verb(code.co_filename, verb, line, end_line, end_column)
+        found = _find_verb(code.co_filename, verb, (line, column), (end_line, end_column))
         if found is not None:
             return found
     start = _characters(code.co_filename, line, column)
@@ -52,16 +54,22 @@ def _ours(file: str) -> bool:
     return file.startswith(_PACKAGE)
 
 
-def _find_verb(file: str, verb: str, first: int, last: int, end_column: int) -> Place | None:
-    """The last `.verb` of the call's text, which ends at `end_column` of its last line."""
-    for line in range(last, first - 1, -1):
-        text = linecache.getline(file, line)
-        if line == last:
-            text = text[: _characters(file, line, end_column)]
-        at = text.rfind(f".{verb}(")
-        if at >= 0:
-            return Place(file, line, at + 2, at + 2 + len(verb))
-    return None
+def _find_verb(file: str, verb: str, start: tuple[int, int], end: tuple[int, int]) -> Place | None:
+    """Where the name of the called method stands: in the text of the call, from a line and byte to another."""
+    lines = [linecache.getline(file, line).encode() for line in range(start[0], end[0] + 1)]
+    lines[-1] = lines[-1][: end[1]]
+    lines[0] = lines[0][start[1] :]
+    try:
+        call = ast.parse(b"(" + b"".join(lines) + b")", mode="eval").body
+    except (SyntaxError, ValueError):  # the file has changed, or is not Python
+        return None
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.func.attr != verb:
+        return None
+    assert call.func.end_lineno is not None and call.func.end_col_offset is not None
+    line = start[0] + call.func.end_lineno - 1
+    skipped = start[1] - 1 if call.func.end_lineno == 1 else 0  # the bracket in front stands for one byte
+    behind = _characters(file, line, call.func.end_col_offset + skipped) + 1
+    return Place(file, line, behind - len(verb), behind)
 
 
 def _characters(file: str, line: int, utf8_bytes: int) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from fluxline.errors import DefinitionError, NameNotFound
+from fluxline.errors import DefinitionError, NameNotFound, TimeAttributeMissing
 from fluxline.options import parse_duration
 from fluxline.pipeline.declare import table_schema
 from fluxline.pipeline.expr import as_column
@@ -16,8 +17,8 @@ from fluxline.pipeline.near_misses import PIPELINE, miss
 from fluxline.pipeline.origin import here
 from fluxline.pipeline.stream import Stream
 from fluxline.plan import nodes
-from fluxline.plan.expressions import Column
-from fluxline.planner.bind import Scope, bind_column, label_of
+from fluxline.plan.expressions import Cast, Column
+from fluxline.planner.bind import Scope, bind_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fluxline.errors import Place
     from fluxline.pipeline.declare import Schema
     from fluxline.pipeline.stream import ColumnLike, ColumnsLike
+    from fluxline.schema import TableSchema
     from fluxline.telemetry import Report
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,248}")
@@ -88,17 +90,19 @@ class Pipeline:
         declared = table_schema(schema, place)
         planned_time = strategy = None
         if event_time is not None:
-            unbound = as_column(event_time)
-            planned_time = bind_column(unbound, Scope(declared, name))
-            if label_of(unbound) is not None and planned_time.name in declared and not isinstance(planned_time.expression, Column):
-                raise DefinitionError(
-                    "FLX-2105", f'column "{planned_time.name}" is there twice', hint="Give the event time another name.", place=place
-                )
+            planned_time = _event_time(bind_column(as_column(event_time), Scope(declared, name)), declared, place)
             strategy = nodes.WatermarkStrategy(
                 parse_duration(watermark, name="watermark", place=place),
                 None if idle_after is None else parse_duration(idle_after, name="idle_after", place=place),
                 None if max_future_skew is None else parse_duration(max_future_skew, name="max_future_skew", place=place),
                 lateness,
+            )
+        elif (watermark, idle_after, max_future_skew) != ("0 seconds", "1 minute", "1 day"):
+            raise TimeAttributeMissing(
+                "FLX-2107",
+                f'source "{name}" has no event time for watermark, idle_after or max_future_skew to act on',
+                hint='Name the column that carries it: event_time="...".',
+                place=place,
             )
         scan = nodes.Scan(name, declared, planned_time, strategy, place=place)
         known = self._sources.get(name)
@@ -178,6 +182,18 @@ class Pipeline:
         if ((known is not None and known != node) or label in self._sources) and not in_notebook():
             raise DefinitionError("FLX-2148", f'the name "{label}" is taken by another stream', place=place)
         self._labels[label] = node
+
+
+def _event_time(planned: nodes.NamedExpression, declared: TableSchema, place: Place | None) -> nodes.NamedExpression:
+    """The time attribute: a declared column, or a column of its own."""
+    expression = planned.expression
+    if isinstance(expression, Column) and expression.name == planned.name:
+        return planned
+    if planned.name in declared:
+        raise DefinitionError("FLX-2105", f'column "{planned.name}" is there twice', hint="Give the event time another name.", place=place)
+    if isinstance(expression, Column):  # In a source a bare column stands for itself; under another name it is computed.
+        return replace(planned, expression=Cast(expression, expression.type))
+    return planned
 
 
 def in_notebook() -> bool:

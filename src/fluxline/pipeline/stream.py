@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from fluxline.errors import DefinitionError, TypeMismatch, UnsupportedByEngine
 from fluxline.options import parse_duration
-from fluxline.pipeline.declare import table_schema
+from fluxline.pipeline.declare import column_name, table_schema
 from fluxline.pipeline.expr import Expr, as_column, as_unbound
 from fluxline.pipeline.group_by import GroupBy
 from fluxline.pipeline.near_misses import STREAM, miss
@@ -22,7 +23,7 @@ from fluxline.planner.bind import Scope, bind_column, bind_predicate, common_typ
 from fluxline.planner.failing import can_fail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
     from pathlib import Path
 
@@ -159,14 +160,17 @@ class Stream:
         """Remove columns."""
         place = here("drop")
         for name in columns:
-            self._node.schema.find(name, stream=describe_node(self._node), place=place)
+            self._node.schema.find(column_name(name, place), stream=describe_node(self._node), place=place)
         return self._project([self._same(item.name) for item in self._visible() if item.name not in columns], place)
 
     def rename(self, mapping: Mapping[str, str]) -> Stream:
         """Rename columns, old to new."""
         place = here("rename")
-        for name in mapping:
-            self._node.schema.find(name, stream=describe_node(self._node), place=place)
+        if not isinstance(mapping, Mapping):
+            raise DefinitionError("FLX-2122", f"rename takes a mapping, not {mapping!r}", hint='Write .rename({"old": "new"}).', place=place)
+        for name, new in mapping.items():
+            self._node.schema.find(column_name(name, place), stream=describe_node(self._node), place=place)
+            column_name(new, place)
         return self._project([replace(self._same(item.name), name=mapping.get(item.name, item.name)) for item in self._visible()], place)
 
     def union_all(self, *others: Stream) -> Stream:
@@ -174,6 +178,8 @@ class Stream:
         place = here("union_all")
         streams = (self, *others)
         for other in streams:
+            if not isinstance(other, Stream):
+                raise DefinitionError("FLX-2122", f"union_all takes streams, not {other!r}", place=place)
             if other._pipeline is not self._pipeline:
                 raise DefinitionError("FLX-2133", "the streams are of different pipelines", place=place)
             if other.updating:
@@ -209,11 +215,21 @@ class Stream:
         if not hasattr(window, "planned"):
             raise DefinitionError("FLX-2135", f"window takes a window, not {window!r}", hint='Write .window(tumble("1 hour")).', place=place)
         self._refuse_updating("window", place)
+        if self._window is not None:
+            raise UnsupportedByEngine(
+                "FLX-2190",
+                "rows that are windowed twice are not part of this version",
+                detail=f"The stream is windowed by {self._window} and not aggregated.",
+                hint="Aggregate per window first: .group_by(...).agg(...).",
+                place=place,
+            )
         nodes.require_time_attribute(self._node, window.planned, place)
         return Stream(self._pipeline, self._node, window)
 
     def unwindow(self) -> Stream:
         """Leave the windows; the columns stay."""
+        if self._window is not None:
+            raise _windowed_rows(here("unwindow"))
         return Stream(self._pipeline, self._node)
 
     def group_by(self, *keys: ColumnLike, ttl: str | timedelta | None = None) -> GroupBy:
@@ -290,12 +306,7 @@ class Stream:
         """
         place = here("sink")
         if self._window is not None:
-            raise UnsupportedByEngine(
-                "FLX-2190",
-                "rows with their windows, not aggregated, are not part of this version",
-                hint="Aggregate them: .group_by(...).agg(...).",
-                place=place,
-            )
+            raise _windowed_rows(place)
         row_key = None if key is None else tuple(self._key_names(key, place))
         if self.updating:
             row_key = self._updating_key(row_key, place)
@@ -372,10 +383,14 @@ class Stream:
         return self._next(node)
 
     def _key_names(self, key: ColumnsLike, place: Place | None) -> list[str]:
+        if not isinstance(key, str | Expr | Iterable):
+            raise DefinitionError("FLX-2122", f"a key is made of columns, not {key!r}", place=place)
         given = [key] if isinstance(key, str | Expr) else list(key)
+        if not given and not self.updating:
+            raise DefinitionError("FLX-2122", "a key without columns makes every row replace the one before", hint="Leave key= away.", place=place)
         found = []
         for part in given:
-            name = part if isinstance(part, str) else label_of(as_unbound(part))
+            name = label_of(as_column(part))
             if name is None:
                 raise DefinitionError(
                     "FLX-2117", "a key is made of columns", hint="Compute the column first with .with_columns(name=...).", place=place
@@ -419,6 +434,15 @@ class Stream:
                 hint=f"Use {verb} before the aggregate, or aggregate per window: windows emit once.",
                 place=place,
             )
+
+
+def _windowed_rows(place: Place | None) -> UnsupportedByEngine:
+    return UnsupportedByEngine(
+        "FLX-2190",
+        "rows with their windows, not aggregated, are not part of this version",
+        hint="Aggregate them: .group_by(...).agg(...).",
+        place=place,
+    )
 
 
 def _may_reject(node: nodes.Node) -> bool:

@@ -70,6 +70,8 @@ class Scan(Node):
                 place=self.place,
             )
         time = () if self.event_time is None else (self.event_time.name,)
+        if self.event_time is not None and isinstance(self.event_time.expression, Column):
+            assert self.event_time.expression.name == self.event_time.name, "an event time of another name is computed"
         known = {*self.declared.names(), *time}
         read = columns_of(self.predicate, None if self.event_time is None else self.event_time.expression)
         assert read <= known and set(self.columns or ()) <= known, f"a source reads the columns that it declares: {sorted(known)}"

@@ -125,8 +125,15 @@ class TableFile:
             raise storage_failure(error, self.path) from error
         return True
 
-    def create(self, name: str, schema: TableSchema, key: tuple[str, ...] | None) -> Table:
-        """Make a table, empty; one of this name is dropped first."""
+    def create(self, name: str, schema: TableSchema, key: tuple[str, ...] | None, then: Callable[[Table], None]) -> Table:
+        """Make a table, empty; one of this name is dropped first.
+
+        Args:
+            name: its name.
+            schema: its columns.
+            key: its key.
+            then: called when it is there, before any query chooses its snapshot.
+        """
         table = self._know(name, schema, key)
 
         def work() -> None:
@@ -146,7 +153,7 @@ class TableFile:
                 [name, json.dumps(schema_to_json(schema)), None if key is None else json.dumps(key), self.sequence],
             )
 
-        self._transact(work)
+        self._transact(work, lambda: then(table))
         return table
 
     def require_same(self, name: str, schema: TableSchema, key: tuple[str, ...] | None) -> Table:

@@ -46,6 +46,7 @@ class Answer:
     truncated: bool = False
 
 
+_NOW = "\x01now"  # a name that no table may have
 _Stop = Literal["overdue", "abandoned", "memory"]
 _STOPPED = {
     "overdue": f"It ran longer than {STORE_QUERY_MS_MAX // 1000} seconds.",
@@ -101,11 +102,13 @@ class Queries:
         self._running: set[Ticket] = set()
         self._readers: list[_Reader] = []
         self._tables: dict[str, Table] = {}
+        # A query that reads this fixes its snapshot of the views, as one of the file fixes that of the rows.
+        self._connection.execute(f"CREATE TABLE memory.main.{quote(_NOW)} AS SELECT 1 AS now")
         for table in file.tables.values():
             self.show(table)
 
     def show(self, table: Table) -> None:
-        """Let queries know a table, new or made anew."""
+        """Let queries know a table, new or made anew; where queries run already, the file's `snapshots` are held."""
         select = table.live_view() if self._staged is not None else f"SELECT {table.columns} FROM {table.base}"
         # The view reads the staged rows by a name that every reader has of its own; to define it, this connection needs one too.
         self._connection.register(table.delta, Delta(table))
@@ -169,14 +172,13 @@ class Queries:
         self._connection.close()
 
     def _run(self, sql: str, limit: int | None, ticket: Ticket) -> Answer:
-        tables = self._tables
         try:
             reader = self._readers.pop()
         except IndexError:
             reader = _Reader(self._file)
         try:
             statement = _only_statement(reader.cursor, sql)
-            reader.begin(tables.values(), self._staged)
+            self._begin(reader)
             ticket.runs_on(reader.cursor)
             try:
                 answer = _fetch(reader.cursor, statement, limit)
@@ -188,42 +190,46 @@ class Queries:
                 reader.cursor.close()  # its transaction ends with it; what else it holds is not known
             if not isinstance(error, duckdb.Error):
                 raise
-            if isinstance(error, duckdb.CatalogException) and tables is not self._tables:
-                return self._run(sql, limit, ticket)  # a table was made anew in between, and this reader did not know it
-            raise _failure(error, tables, ticket, self._file.path) from None
+            raise _failure(error, self._tables, ticket, self._file.path) from None
         self._readers.append(reader)
         return answer
+
+    def _begin(self, reader: _Reader) -> None:
+        """Choose what a query sees: tables, rows of the file and staged rows of one moment."""
+        if self._staged is None:
+            reader.cursor.execute("BEGIN TRANSACTION READ ONLY")
+            return
+        with self._file.snapshots:
+            reader.begin(self._tables.values())
+            entries = self._staged()
+        reader.show(entries)
 
 
 class _Reader:
     """A connection that runs one query after another."""
 
     def __init__(self, file: TableFile) -> None:
-        self._file = file
         self.cursor = file.connection.cursor()
         self._deltas: dict[int, Delta] = {}
 
-    def begin(self, tables: Iterable[Table], staged: Callable[[], Mapping[int, Sequence[Entry]]] | None) -> None:
-        """Choose the snapshot of the next query."""
-        if staged is None:
-            self.cursor.execute("BEGIN TRANSACTION READ ONLY")
-            return
+    def begin(self, tables: Iterable[Table]) -> None:
+        """Begin the transaction of the next query, with its snapshot of the file and of the views."""
         for table in tables:
             if table.number not in self._deltas:
                 self._deltas[table.number] = Delta(table)
                 self.cursor.register(table.delta, self._deltas[table.number])
-        with self._file.snapshots:
-            self.cursor.execute("BEGIN TRANSACTION READ ONLY")
-            self.cursor.execute(f"SELECT 1 FROM {CATALOG}._fluxline.store").fetchall()  # the first read of the file fixes its snapshot
-            entries = staged()
+        self.cursor.execute("BEGIN TRANSACTION READ ONLY")
+        self.cursor.execute(f"SELECT 1 FROM {CATALOG}._fluxline.store, memory.main.{quote(_NOW)}").fetchall()
+
+    def show(self, entries: Mapping[int, Sequence[Entry]]) -> None:
+        """Let the query see these staged rows, by the numbers of their tables."""
         for number, delta in self._deltas.items():
             delta.show(entries.get(number, ()))
 
     def end(self) -> None:
         """Let go of the snapshot."""
         self.cursor.execute("ROLLBACK")
-        for delta in self._deltas.values():
-            delta.show(())
+        self.show({})
 
 
 _LISTING = re.compile(r"\s*SHOW\s+(ALL\s+)?TABLES\s*;?\s*", re.IGNORECASE)

@@ -133,15 +133,8 @@ class Store:
                 self._require_distinct(name)
             if point is not None and not fresh:
                 self._file.require_point(name, point)
-            if known is None or fresh:
-                table = self._file.create(name, schema, key)
-                with self._staging:
-                    if known is not None:
-                        self._staged.pop(known.number)
-                    self._staged[table.number] = Staged(table)
-                self._queries.show(table)
-            else:
-                table = self._file.require_same(name, schema, key)
+            made = known is None or fresh
+            table = self._file.create(name, schema, key, self._created) if made else self._file.require_same(name, schema, key)
             self._file.begin_run(table, run_id, None if fresh else point)
             self._written.add(name)
             return table
@@ -242,6 +235,13 @@ class Store:
             self._queries.close()
             self._file.close()
             self._lock.release()
+
+    def _created(self, table: Table) -> None:
+        """Take a table that was made, or made anew, among those that are written and queried."""
+        with self._staging:
+            self._staged = {number: staged for number, staged in self._staged.items() if staged.table.name != table.name}
+            self._staged[table.number] = Staged(table)
+        self._queries.show(table)
 
     def _apply(self, changes: list[tuple[Table, list[Entry]]]) -> None:
         """Bring the rows in; where queries have taken the memory, they have to give way."""

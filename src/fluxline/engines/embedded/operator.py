@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from fluxline.batch import MAX_WATERMARK, MIN_WATERMARK
+from fluxline.engines.embedded.changelog import batch_end
 from fluxline.limits import BATCH_ROWS_MAX
 from fluxline.telemetry import Ledger
 
@@ -74,8 +75,11 @@ class Port:
     def emit(self, batch: Batch) -> None:
         """Give rows to the readers, in batches of at most BATCH_ROWS_MAX."""
         if batch.rows > BATCH_ROWS_MAX:
-            for start in range(0, batch.rows, BATCH_ROWS_MAX):
-                self.emit(batch.slice(start, start + BATCH_ROWS_MAX))
+            start = 0
+            while start < batch.rows:
+                stop = batch_end(batch, start, BATCH_ROWS_MAX)
+                self.emit(batch.slice(start, stop))
+                start = stop
             return
         if batch.rows == 0:
             return

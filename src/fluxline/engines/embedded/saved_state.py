@@ -13,6 +13,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 STATE_FORMAT_VERSION = 1
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,8 @@ class StateDirectory:
 
 def external(error: OSError, path: Path) -> ExternalError:
     """An error of the operating system as one of ours."""
-    if error.errno in _NO_ROOM:
+    said = _RUST_ERROR.search(str(error))  # Polars hands on the system's number in the text alone
+    if (int(said[1]) if said else error.errno) in _NO_ROOM:
         return DiskFull("FLX-4102", f"no room is left on the disk of {path}", hint="Free some space and run again; the last clean stop is intact.")
     return ExternalError("FLX-4103", f"{path} cannot be used: {error.strerror or error}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from fluxline.engines.embedded.changelog import without_updates
 from fluxline.telemetry import Ledger
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class SinkTask:
         self._encoder = encoder
         self._columns = node.schema.names()
         self._unflushed = False
+        own = node.input.key if node.updating else None
+        self._key_differs = own is not None and set(own) != set(node.row_key or ())
 
     def take(self, batch: Batch, edge: Edge) -> None:
         """Count the rows as read; they are held until `write`."""
@@ -39,6 +42,8 @@ class SinkTask:
     def write(self, batch: Batch) -> None:
         """Give rows that were taken to the system."""
         visible = batch.with_columns({name: batch.columns[name] for name in self._columns})
+        if self._key_differs:
+            visible = without_updates(visible)
         encoded = None if self._encoder is None else self._encoder.encode(visible)
         written = self._writer.write(visible, encoded)
         self._unflushed = True

@@ -141,8 +141,9 @@ class SourceTask:
         return self._nothing_ready()
 
     def raise_watermark(self, to_ms: int) -> SourceEvent:
-        """Say of every open partition that no row at or before this time is expected."""
+        """Say of every open partition that no row at or before this time is expected; an idle one is heard by that."""
         for partition in self._open.values():
+            partition.watermark.heard()
             partition.watermark.watermark = max(partition.watermark.watermark, to_ms)
         return SourceEvent(None, None, self._combined())
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fluxline.engines.embedded.changelog import kept_rows
 from fluxline.engines.embedded.expressions import compile_predicate
 from fluxline.engines.embedded.operator import Operator
 
@@ -31,6 +32,6 @@ class FilterOperator(Operator):
             keep = keep & ~failed
         else:
             self.ledger.filtered += int(np.count_nonzero(~keep))
-        passed = batch if bool(keep.all()) else batch.take(keep)
+        passed = batch if bool(keep.all()) else kept_rows(batch, keep)
         self.ledger.used += passed.rows
         self.main.emit(passed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fluxline.engines.embedded.changelog import kept_rows
 from fluxline.engines.embedded.expressions import compile_projection
 from fluxline.engines.embedded.operator import Operator
 
@@ -26,6 +27,6 @@ class ProjectOperator(Operator):
         made = batch.with_columns({**columns, **{name: batch.columns[name] for name in self._carried}})
         if failed is not None and bool(failed.any()):
             self.reject_rows(batch, failed, "function", detail)
-            made = made.take(~failed)
+            made = kept_rows(made, ~failed)
         self.ledger.used += made.rows
         self.main.emit(made)
