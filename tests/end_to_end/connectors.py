@@ -103,7 +103,7 @@ class EndlessReader:
 class SinkOptions(Options):
     """What goes wrong."""
 
-    fault: str = option("What the sink does.", choices=("block", "write", "flush", "prepare", "commit"))
+    fault: str = option("What the sink does.", choices=("block", "write", "flush", "prepare", "commit", "close"))
 
 
 class FaultySink:
@@ -131,7 +131,7 @@ class FaultySink:
         self._may_break("commit")
 
     def close(self) -> None:
-        pass
+        self._may_break("close")
 
     def _may_break(self, where: str) -> None:
         if self._fault == where:

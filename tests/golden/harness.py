@@ -151,7 +151,7 @@ class _Run:
         for change in changes:
             key = tuple(change[name] for name in output.key or ())
             row = {name: value for name, value in change.items() if name != "row_kind"}
-            if change["row_kind"] == "-U":
+            if change["row_kind"] in ("-U", "-D"):
                 assert last.get(key) == row, f"{row} is taken back, and the row of its key is {last.get(key)}"
                 del last[key]
             else:

@@ -19,7 +19,7 @@ _LOOK_MS = 200  # A wait comes back so often, so that an interrupt is noticed.
 
 
 class Job:
-    """One submitted run of a pipeline. A context manager: leaving it stops at a clean stop."""
+    """One submitted run of a pipeline. A context manager: leaving it stops at a clean stop, and raises a failure nobody was told."""
 
     def __init__(self, job: EmbeddedJob | None, report: Report | None, notes: list[str]) -> None:
         self._job = job
@@ -85,12 +85,12 @@ class Job:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        if self.finished:
+        if self._job is None:
             return
-        if kind is None:
-            self.stop()
-        else:
-            self.cancel()
+        if kind is not None:
+            self._job.cancel()
+        elif not (self._job.finished and self._job.failure_told):
+            self._job.stop()
 
     def _request_stop(self) -> None:
         """Ask for a clean stop; returns at once."""

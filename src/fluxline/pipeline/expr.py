@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from datetime import date, time, timedelta
     from decimal import Decimal
 
+    from fluxline.errors import Place
+
     Value: TypeAlias = "Expr | bool | int | float | str | bytes | Decimal | date | time | timedelta | None"
 
 
@@ -378,16 +380,23 @@ def apply(function: str, *arguments: Value) -> Expr:
     return Expr(Apply(function, tuple(as_unbound(argument) for argument in arguments), here()))
 
 
-def as_unbound(value: Any) -> Unbound:
-    """What an argument of an expression stands for: an expression, or a constant."""
+def as_unbound(value: Any, place: Place | None = None) -> Unbound:
+    """What an argument of an expression stands for: an expression, or a constant.
+
+    Args:
+        value: what was given.
+        place: of the verb that it was given to; of the whole call if not given.
+    """
     if isinstance(value, When | Then):
-        raise TypeMismatch("FLX-2113", "this CASE has no end", hint="End it with .otherwise(...); .otherwise(None) gives NULL.", place=here())
-    return value._unbound if isinstance(value, Expr) else Constant(value, here())
+        raise TypeMismatch(
+            "FLX-2113", "this CASE has no end", hint="End it with .otherwise(...); .otherwise(None) gives NULL.", place=place or here()
+        )
+    return value._unbound if isinstance(value, Expr) else Constant(value, place or here())
 
 
-def as_column(value: Any) -> Unbound:
+def as_column(value: Any, place: Place | None = None) -> Unbound:
     """What stands in a column's place: a string names a column."""
-    return Name(value, here()) if isinstance(value, str) else as_unbound(value)
+    return Name(value, place or here()) if isinstance(value, str) else as_unbound(value, place)
 
 
 def shown(unbound: Unbound) -> str:

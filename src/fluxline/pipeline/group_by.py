@@ -34,7 +34,7 @@ class GroupBy:
         self._ttl = ttl
         self._place = place
         for key in keys:
-            bind_column(as_column(key), stream._scope())
+            bind_column(as_column(key, place), stream._scope())
 
     def agg(self, *measures: Expr, **named: Expr) -> Stream:
         """Aggregate each group; every measure has a name."""
@@ -50,10 +50,10 @@ class GroupBy:
         if not measures and not named:
             raise DefinitionError("FLX-2132", "agg needs an aggregate", hint="Write agg(rows=count()).", place=place)
         stream._refuse_updating("agg", place)
-        keys = [bind_column(as_column(key), stream._scope()) for key in self._keys]
+        keys = [bind_column(as_column(key, self._place), stream._scope()) for key in self._keys]
         scope = stream._scope()
-        bound = [bind_measure(as_unbound(measure), scope) for measure in measures]
-        bound += [bind_measure(as_unbound(measure), scope, name=name) for name, measure in named.items()]
+        bound = [bind_measure(as_unbound(measure, place), scope) for measure in measures]
+        bound += [bind_measure(as_unbound(measure, place), scope, name=name) for name, measure in named.items()]
         taken = [key.name for key in keys]
         for name in taken:
             if taken.count(name) > 1:

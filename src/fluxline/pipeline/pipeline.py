@@ -90,7 +90,7 @@ class Pipeline:
         declared = table_schema(schema, place)
         planned_time = strategy = None
         if event_time is not None:
-            planned_time = _event_time(bind_column(as_column(event_time), Scope(declared, name)), declared, place)
+            planned_time = _event_time(bind_column(as_column(event_time, place), Scope(declared, name)), declared, place)
             strategy = nodes.WatermarkStrategy(
                 parse_duration(watermark, name="watermark", place=place),
                 None if idle_after is None else parse_duration(idle_after, name="idle_after", place=place),

@@ -132,22 +132,22 @@ class Stream:
         combined = predicates[0]
         for predicate in predicates[1:]:
             combined = combined & predicate
-        return self._next(nodes.Filter(self._node, bind_predicate(as_unbound(combined), self._scope(), what="filter"), place=place))
+        return self._next(nodes.Filter(self._node, bind_predicate(as_unbound(combined, place), self._scope(), what="filter"), place=place))
 
     def select(self, *columns: ColumnLike, **named: Value) -> Stream:
         """Keep exactly these columns."""
         place = here("select")
         scope = self._scope()
-        chosen = [bind_column(as_column(column), scope) for column in columns]
-        chosen += [bind_column(as_unbound(value), scope, name=name) for name, value in named.items()]
+        chosen = [bind_column(as_column(column, place), scope) for column in columns]
+        chosen += [bind_column(as_unbound(value, place), scope, name=name) for name, value in named.items()]
         return self._project(chosen, place)
 
     def with_columns(self, *columns: Expr, **named: Value) -> Stream:
         """Add or replace columns."""
         place = here("with_columns")
         scope = self._scope()
-        added = [bind_column(as_column(column), scope) for column in columns]
-        added += [bind_column(as_unbound(value), scope, name=name) for name, value in named.items()]
+        added = [bind_column(as_column(column, place), scope) for column in columns]
+        added += [bind_column(as_unbound(value, place), scope, name=name) for name, value in named.items()]
         by_name = {column.name: column for column in added}
         if len(by_name) < len(added):
             doubled = next(column.name for column in added if sum(other.name == column.name for other in added) > 1)
@@ -282,7 +282,7 @@ class Stream:
             raise DefinitionError("FLX-2132", "expect needs a rule", hint='Write expect(positive=col("amount") > 0).', place=place)
         self._refuse_updating("expect", place)
         bound = tuple(
-            nodes.NamedExpression(name, bind_predicate(as_unbound(rule), self._scope(), what=f'rule "{name}"')) for name, rule in rules.items()
+            nodes.NamedExpression(name, bind_predicate(as_unbound(rule, place), self._scope(), what=f'rule "{name}"')) for name, rule in rules.items()
         )
         return self._next(nodes.Expect(self._node, bound, on_failure, place=place))
 
@@ -390,7 +390,7 @@ class Stream:
             raise DefinitionError("FLX-2122", "a key without columns makes every row replace the one before", hint="Leave key= away.", place=place)
         found = []
         for part in given:
-            name = label_of(as_column(part))
+            name = label_of(as_column(part, place))
             if name is None:
                 raise DefinitionError(
                     "FLX-2117", "a key is made of columns", hint="Compute the column first with .with_columns(name=...).", place=place

@@ -41,13 +41,13 @@ class EmbeddedJob:
         self._cancelled = threading.Event()
         self._finished = threading.Event()
         self._failure: BaseException | None = None
+        self._failure_told = False
         self._failure_lock = threading.Lock()
         self._inbox: Channel[tuple[str, SourceEvent]] = Channel(self._cancelled)
         self._sink_channels: dict[str, Channel[tuple[Batch, Edge]]] = {name: Channel(self._cancelled) for name in machine.sinks}
         self._sources_running = len(machine.sources)
         self._sinks_closing = threading.Event()
         self._report_wanted: list[threading.Event] = []
-        self._report: Report | None = None
         self._report_lock = threading.Lock()
         self._ended: set[str] = set()
         self.started_at = measure_seconds()
@@ -55,13 +55,13 @@ class EmbeddedJob:
         self._threads: list[threading.Thread] = []
         for name, feed in machine.graph.sinks.items():
             feed.deliver = self._deliver_to(name, machine.sinks[name])
+        self._report = self._measure()
 
     def start(self) -> None:
         """Start the threads."""
-        for name in self.machine.sources:
-            self._spawn(f"fluxline-source-{name}", lambda name=name: self._run_source(name))  # type: ignore[misc]  # binds the loop's value
+        sources = [self._spawn(f"fluxline-source-{name}", lambda name=name: self._run_source(name)) for name in self.machine.sources]  # type: ignore[misc]  # binds the loop's value
         sinks = [self._spawn(f"fluxline-sink-{name}", lambda name=name: self._run_sink(name)) for name in self.machine.sinks]  # type: ignore[misc]  # likewise
-        self._spawn("fluxline-operators", lambda: self._run_operators(sinks))
+        self._spawn("fluxline-operators", lambda: self._run_operators(sources, sinks))
 
     def wait(self, timeout_ms: int | None = None) -> bool:
         """Wait for the end; False when the time was over first.
@@ -74,6 +74,7 @@ class EmbeddedJob:
         for thread in self._threads:
             thread.join()
         if self._failure is not None:
+            self._failure_told = True
             raise self._failure
         return True
 
@@ -100,12 +101,17 @@ class EmbeddedJob:
         return self._finished.is_set()
 
     @property
+    def failure_told(self) -> bool:
+        """Whether `wait` has raised its failure."""
+        return self._failure_told
+
+    @property
     def input_ended(self) -> bool:
         """Whether every source was read to its end."""
         return len(self._ended) == len(self.machine.sources)
 
     def report(self) -> Report:
-        """The row ledger of one moment between two batches."""
+        """The row ledger of one moment between two batches: of now, or an earlier one where a batch takes long."""
         if not self._finished.is_set():
             asked = threading.Event()
             with self._report_lock:
@@ -114,7 +120,7 @@ class EmbeddedJob:
                 if asked.wait(0.1) or self._finished.is_set():
                     break
         with self._report_lock:
-            if self._report is None or self._finished.is_set():
+            if self._finished.is_set():
                 self._report = self._measure()
             return self._report
 
@@ -156,7 +162,7 @@ class EmbeddedJob:
             with self._inbox.lock:
                 self._sources_running -= 1
 
-    def _run_operators(self, sinks: list[threading.Thread]) -> None:
+    def _run_operators(self, sources: list[threading.Thread], sinks: list[threading.Thread]) -> None:
         try:
             self._drain_inbox()
             self._sinks_closing.set()
@@ -164,16 +170,28 @@ class EmbeddedJob:
                 thread.join()
             if not self._cancelled.is_set():
                 self._complete()
+        except Cancelled:
+            pass
+        except BaseException as error:  # noted before anything is closed, which another thread may stumble over
+            self._fail(error)
         finally:
-            self._cancelled.set()  # a sink thread that is left, after a failure, ends
-            for thread in sinks:
-                thread.join()
+            self._end(sources + sinks)
+
+    def _end(self, others: list[threading.Thread]) -> None:
+        """Close everything when no thread uses it any more."""
+        self._stopping.set()
+        self._cancelled.set()  # a thread that is left, after a failure, ends
+        for thread in others:
+            thread.join()
+        try:
             self.machine.close()
-            if self._state is not None:
-                self._state.release()
-            self.seconds = measure_seconds() - self.started_at
-            self._answer_reports()
-            self._finished.set()
+        except BaseException as error:  # it has ended all the same, and whoever waits is told
+            self._fail(error)
+        if self._state is not None:
+            self._state.release()
+        self.seconds = measure_seconds() - self.started_at
+        self._answer_reports()
+        self._finished.set()
 
     def _drain_inbox(self) -> None:
         """Process events until every source thread has ended and nothing is left."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -133,11 +134,10 @@ class Machine:
         )
 
     def close(self) -> None:
-        """Let go of all sources and sinks."""
-        for source in self.sources.values():
-            source.close()
-        for sink in self.sinks.values():
-            sink.close()
+        """Let go of all sources and sinks, also where one of them raises."""
+        with ExitStack() as stack:
+            for part in (*self.sinks.values(), *self.sources.values()):
+                stack.callback(part.close)
 
     def _open_source(self, scan: nodes.Scan, endpoint: Endpoint) -> SourceTask:
         from fluxline.engines.embedded.decode import decode_schema

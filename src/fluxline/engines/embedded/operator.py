@@ -11,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from fluxline.batch import MAX_WATERMARK, MIN_WATERMARK
+import numpy as np
+
+from fluxline.batch import DELETE, MAX_WATERMARK, MIN_WATERMARK, UPDATE_BEFORE
 from fluxline.engines.embedded.changelog import batch_end
 from fluxline.limits import BATCH_ROWS_MAX
 from fluxline.telemetry import Ledger
@@ -171,7 +173,14 @@ class Operator(Reader):
         self._input_watermarks = [int(value) for value in inputs]
 
     def reject_rows(self, batch: Batch, failed: Mask, reason: str, detail: str, *, rule: str | None = None) -> None:
-        """Count the rows of the mask as rejected, and give them to the rejected output with their reason."""
+        """Count the rows of the mask as rejected, and give them to the rejected output with their reason.
+
+        What takes back a row that was rejected before is not rejected once more: it is done with.
+        """
+        if batch.kinds is not None:
+            taken_back = failed & ((batch.kinds == UPDATE_BEFORE) | (batch.kinds == DELETE))
+            self.ledger.filtered += int(np.count_nonzero(taken_back))
+            failed = failed & ~taken_back
         rows = batch.take(failed)
         if rows.rows == 0:
             return

@@ -122,8 +122,9 @@ class SourceTask:
 
     def state(self) -> dict[str, PartitionState]:
         """Positions and watermarks, as they are behind everything that was given on."""
+        partitions = list(self._open.items())  # a report asks while the source's thread opens and finishes partitions
         saved = dict(self._saved)
-        for name, partition in self._open.items():
+        for name, partition in partitions:
             remembered = {} if partition.decoder is None else dict(partition.decoder.snapshot())
             saved[name] = PartitionState(partition.position, partition.watermark.watermark, False, remembered)
         return saved
