@@ -281,7 +281,7 @@ def test_a_full_disk_under_the_store(growing: Path) -> None:
 
 def test_a_full_disk_under_the_saved_stop(tmp_path: Path) -> None:
     """The state of 20,000 sensors in an open window does not fit: no traceback, and nothing is lost by the attempt."""
-    hole = "[environments.dev.connections.hole]\nconnector = \"blackhole\"\n"
+    hole = '[environments.dev.connections.hole]\nconnector = "blackhole"\n'
     names = ("alerts", "hourly_averages", "sensor_readings", "late_readings", "rejected_readings")
     sinks = "".join(f'{name} = {{ connection = "hole" }}\n' for name in names)
     write_project(tmp_path, 'path = "data/readings.ndjson", follow = true', sinks + hole)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import polars as pl
 import pytest
 
 from fluxline import Pipeline, control
@@ -22,6 +21,8 @@ from tests.reference.sensors import read_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import polars as pl
 
     from fluxline.control.job import Job
 
@@ -188,7 +189,7 @@ def test_a_sink_that_breaks_at_the_stop(fault: str, endless: Path) -> None:
 def test_a_source_that_breaks(endless: Path) -> None:
     """The job ends with the source's own error."""
     job = start(project(endless, source="break_at = 20"))
-    with pytest.raises(RuntimeError, match="^the source broke$"):
+    with pytest.raises(RuntimeError, match="the source broke"):
         job.wait(timeout="60 seconds")
     assert not list((endless / ".fluxline/dev/sensors").glob("stop-*"))
     assert_free(endless)
@@ -249,9 +250,9 @@ def test_leaving_the_block_by_an_error_ends_now(endless: Path) -> None:
 
 def test_leaving_the_block_of_a_job_that_failed(endless: Path) -> None:
     """A failure that nobody was told is raised at the end of the block; one that was told is not told twice."""
-    with pytest.raises(RuntimeError, match="^the source broke$"), start(project(endless, source="break_at = 3")) as job:
+    with pytest.raises(RuntimeError, match="the source broke"), start(project(endless, source="break_at = 3")) as job:
         wait_until(lambda: job.finished, "the failure")
     STEERING.reset()
-    with start(endless) as job, pytest.raises(RuntimeError, match="^the source broke$"):
+    with start(endless) as job, pytest.raises(RuntimeError, match="the source broke"):
         job.wait(timeout="60 seconds")
     assert_free(endless)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +49,6 @@ def test_a_stream_is_frozen_and_hashable() -> None:
     for name in ("_node", "schema", "anything"):
         with pytest.raises(AttributeError):
             setattr(orders, name, None)
-    assert copy.copy(one) == one
     assert shop.source("orders", schema=SCHEMA, event_time="at") == orders
 
 
@@ -164,7 +162,7 @@ class Shell:
 
 def test_in_a_notebook_a_cell_that_runs_again_replaces(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """And says so, on standard error; sources and names are replaced too."""
-    monkeypatch.setitem(sys.modules, "IPython", Shell(running=True))  # type: ignore[arg-type]  # only one function of the module is asked
+    monkeypatch.setitem(sys.modules, "IPython", Shell(running=True))
     shop, orders = make()
     orders.sink("stored")
     assert capsys.readouterr().err == ""
@@ -183,7 +181,7 @@ def test_in_a_notebook_a_cell_that_runs_again_replaces(monkeypatch: pytest.Monke
 
 def test_an_imported_ipython_is_no_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some libraries import it everywhere."""
-    monkeypatch.setitem(sys.modules, "IPython", Shell(running=False))  # type: ignore[arg-type]  # only one function of the module is asked
+    monkeypatch.setitem(sys.modules, "IPython", Shell(running=False))
     _, orders = make()
     orders.sink("stored")
     refused("FLX-2146", lambda: orders.drop("name").sink("stored"))
@@ -194,7 +192,7 @@ def test_the_project_file_is_looked_for_beside_the_pipeline_s(tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     shop, _ = make()
     assert str(shop._directory() / "test_pipeline.py") == __file__
-    monkeypatch.setitem(sys.modules, "IPython", Shell(running=True))  # type: ignore[arg-type]  # only one function of the module is asked
+    monkeypatch.setitem(sys.modules, "IPython", Shell(running=True))
     assert shop._directory() == tmp_path
 
 

@@ -133,21 +133,15 @@ class Pipeline:
             bounded: end where the input ends now, also where a source would follow it.
         """
         from fluxline import control
-        from fluxline.pipeline.discovery import importing
 
-        if importing():
-            raise DefinitionError(
-                "FLX-2144",
-                "run() was called while the file was being read for its pipelines",
-                hint='Put it under: if __name__ == "__main__":',
-                place=here("run"),
-            )
+        _refuse_while_reading("run")
         return control.run(self._plan(), self._directory(), env=env, bounded=bounded)
 
     def start(self, *, env: str | None = None) -> Job:
         """Run in this process, in the background."""
         from fluxline import control
 
+        _refuse_while_reading("start")
         return control.start(self._plan(), self._directory(), env=env)
 
     # Shared with Stream, discovery and tests.
@@ -194,6 +188,19 @@ def _event_time(planned: nodes.NamedExpression, declared: TableSchema, place: Pl
     if isinstance(expression, Column):  # In a source a bare column stands for itself; under another name it is computed.
         return replace(planned, expression=Cast(expression, expression.type))
     return planned
+
+
+def _refuse_while_reading(verb: str) -> None:
+    """Refuse to run when somebody only looks for the pipelines of a file."""
+    from fluxline.pipeline.discovery import importing
+
+    if importing():
+        raise DefinitionError(
+            "FLX-2144",
+            f"{verb}() was called while the file was being read for its pipelines",
+            hint='Put it under: if __name__ == "__main__":',
+            place=here(verb),
+        )
 
 
 def in_notebook() -> bool:

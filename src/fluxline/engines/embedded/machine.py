@@ -136,8 +136,10 @@ class Machine:
     def close(self) -> None:
         """Let go of all sources and sinks, also where one of them raises."""
         with ExitStack() as stack:
-            for part in (*self.sinks.values(), *self.sources.values()):
-                stack.callback(part.close)
+            for sink in self.sinks.values():
+                stack.callback(sink.close)
+            for source in self.sources.values():
+                stack.callback(source.close)
 
     def _open_source(self, scan: nodes.Scan, endpoint: Endpoint) -> SourceTask:
         from fluxline.engines.embedded.decode import decode_schema
