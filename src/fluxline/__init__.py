@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fluxline.pipeline.pipeline import Pipeline
     from fluxline.pipeline.sink import Sink
     from fluxline.pipeline.stream import Stream
-    from fluxline.pipeline.windows import tumble
+    from fluxline.pipeline.windows import Duration, tumble
     from fluxline.telemetry import Ledger, Report
 
 __version__ = "0.1.0"
@@ -27,31 +27,33 @@ __version__ = "0.1.0"
 logging.getLogger("fluxline").addHandler(logging.NullHandler())
 
 _HOMES = {
-    "Expr": "pipeline.expr", "Job": "control.job", "Ledger": "telemetry", "Pipeline": "pipeline.pipeline", "Report": "telemetry",
-    "Schema": "pipeline.declare", "Sink": "pipeline.sink", "Stream": "pipeline.stream", "coalesce": "pipeline.expr", "col": "pipeline.expr",
+    "Duration": "pipeline.windows", "Expr": "pipeline.expr", "Job": "control.job", "Ledger": "telemetry", "Pipeline": "pipeline.pipeline",
+    "Report": "telemetry", "Schema": "pipeline.declare", "Sink": "pipeline.sink", "Stream": "pipeline.stream", "coalesce": "pipeline.expr", "col": "pipeline.expr",
     "concat": "pipeline.expr", "count": "pipeline.expr", "lit": "pipeline.expr", "tumble": "pipeline.windows", "when": "pipeline.expr",
 }  # fmt: skip
 _MODULES = ("errors", "functions", "testing", "types")
 
 __all__ = [
-    "Expr", "Job", "Ledger", "Pipeline", "Report", "Schema", "Sink", "Stream", "coalesce", "col", "concat", "count", "errors", "functions", "lit",
-    "testing", "tumble", "types", "when",
+    "Duration", "Expr", "Job", "Ledger", "Pipeline", "Report", "Schema", "Sink", "Stream", "coalesce", "col", "concat", "count", "errors",
+    "functions", "lit", "testing", "tumble", "types", "when",
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> object:
-    """Load a public name when it is first used; a name that comes later refuses when it is called."""
-    if name in _MODULES:
-        return importlib.import_module(f"fluxline.{name}")
-    if name in _HOMES:
-        value: object = getattr(importlib.import_module(f"fluxline.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
-    from fluxline.pipeline.later import LATER, Refused
+if not TYPE_CHECKING:  # A type checker would take any name for known.
 
-    if name in LATER:
-        return Refused(name)
-    raise AttributeError(f"module 'fluxline' has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        """Load a public name when it is first used; a name that comes later refuses when it is called."""
+        if name in _MODULES:
+            return importlib.import_module(f"fluxline.{name}")
+        if name in _HOMES:
+            value: object = getattr(importlib.import_module(f"fluxline.{_HOMES[name]}"), name)
+            globals()[name] = value
+            return value
+        from fluxline.pipeline.later import LATER, Refused
+
+        if name in LATER:
+            return Refused(name)
+        raise AttributeError(f"module 'fluxline' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -16,6 +16,7 @@ BLOCK_BYTES_MAX = 1 * MIB  # One read of a byte stream: the best size measured f
 CHANNEL_BATCHES_MAX = 8  # Per edge. Enough to hide one slow poll; few enough to bound memory and the time of a stop.
 CHANNEL_WAIT_MS = 50  # A thread that waits at a channel looks this often whether the job was ended.
 SINK_FLUSH_MS = 1_000  # Written rows become visible at the latest after this; sooner when the input pauses.
+THREAD_START_SECONDS = 5  # Longest wait for a thread whose start was interrupted: it comes at once or never.
 REPORT_WAIT_SECONDS = 5  # Longest wait for the operators to give a consistent report of a running job.
 
 # Sources

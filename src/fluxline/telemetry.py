@@ -140,7 +140,7 @@ class Report:
                 lines.append(f"{edge.writer} ({edge.port}) -> {edge.reader}: written {edge.written}, read {edge.read}, between {edge.inside}")
         for edge in self.edges:
             ledger = self.operators[edge.writer]
-            decided = {"late": ledger.late, "rejected": ledger.rejected}.get(edge.port)
-            if decided is not None and decided != edge.written:
-                lines.append(f"{edge.writer}: {decided} rows were {edge.port} and {edge.written} given to its {edge.port} output")
+            decided = {"main": ledger.written, "late": ledger.late, "rejected": ledger.rejected}[edge.port]
+            if decided != edge.written:
+                lines.append(f"{edge.writer}: {decided} rows were meant for its {edge.port} output and {edge.written} given to it")
         return lines

@@ -8,7 +8,7 @@ class Payment(Schema):
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from fluxline import schema as kinds
 from fluxline.pipeline.declare import Tag
@@ -72,11 +72,13 @@ def BINARY(length: int) -> LogicalType:  # noqa: N802  # Flink's own name
     return LogicalType("BINARY", length=length)
 
 
-def __getattr__(name: str) -> object:
-    """A type that comes later refuses when it is used."""
-    if f"types.{name}" in LATER:
-        return Refused(f"types.{name}")
-    raise AttributeError(f"module 'fluxline.types' has no attribute {name!r}")
+if not TYPE_CHECKING:  # A type checker would take any name for known.
+
+    def __getattr__(name: str) -> object:
+        """A type that comes later refuses when it is used."""
+        if f"types.{name}" in LATER:
+            return Refused(f"types.{name}")
+        raise AttributeError(f"module 'fluxline.types' has no attribute {name!r}")
 
 
 __all__ = [

@@ -20,9 +20,10 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-PACK = {".zst": zstd.compress, ".gz": gzip.compress}
+PACK: dict[str, Callable[[bytes], bytes]] = {".zst": zstd.compress, ".gz": gzip.compress}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,12 @@ def reference(directory: Path, files: dict[str, bytes]) -> list[Path]:
     return [directory / name for name in files]
 
 
+def grow(file: Path, content: bytes) -> None:
+    """Write to the end of a file what it lacks of this content."""
+    with file.open("ab") as out:
+        out.write(content[out.tell() :])
+
+
 @pytest.mark.parametrize("suffixes", [("", "", ""), (".zst", "", ".gz"), (".gz", ".zst", ".zst")])
 def test_every_file_has_its_own_time(suffixes: tuple[str, ...], files: dict[str, bytes], tmp_path: Path) -> None:
     """The slowest holds the windows open for all; a row is late by its own file alone."""
@@ -74,12 +81,12 @@ def test_stops_between_files_that_grow(files: dict[str, bytes], tmp_path: Path) 
     project = write_project(tmp_path, 'path = "data/*.ndjson", follow = true')
     for shares in ((0.2, 0.5, 0.3), (0.9, 0.5, 0.6)):
         for (name, content), share in zip(files.items(), shares, strict=True):
-            (project / "data" / name).open("ab").write(content[(project / "data" / name).stat().st_size : int(len(content) * share)])
+            grow(project / "data" / name, content[: int(len(content) * share)])
         job = control.start(sensors()._plan(), project)
         read_all(job, sum((project / "data" / name).read_bytes().count(b"\n") for name in files))
         assert job.stop().imbalances() == []
     for name, content in files.items():
-        (project / "data" / name).open("ab").write(content[(project / "data" / name).stat().st_size :])
+        grow(project / "data" / name, content)
     expected = compute([project / "data" / name for name in files])
     report = run(sensors(), project)
     assert_outputs(project, expected)

@@ -130,7 +130,7 @@ def test_fifty_reports_of_a_running_job(endless: Path) -> None:
 def test_reports_while_files_come_and_go(tmp_path: Path) -> None:
     """Partitions are opened and finished by another thread than the one that reports."""
     directory = write_project(tmp_path)
-    for number in range(400):
+    for number in range(200):
         (directory / f"data/{number:03}.ndjson").write_bytes(reading(number, "10:00:00", 30.0))
     job = start(directory)
     reports = 0
@@ -138,7 +138,7 @@ def test_reports_while_files_come_and_go(tmp_path: Path) -> None:
         report = job.report
         assert report.imbalances() == []
         reports += 1
-    assert job.wait().read == 400
+    assert job.wait().read == 200
     assert reports > 10
 
 

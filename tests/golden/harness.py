@@ -6,10 +6,10 @@ After every step the row ledger balances, and the sources have read what they we
 from __future__ import annotations
 
 import importlib.util
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fluxline.pipeline.sink import Sink
-from fluxline.pipeline.stream import Stream
 from fluxline.plan.names import describe_node
 from fluxline.testing import Drive
 from tests.golden import script as steps
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from fluxline.pipeline.stream import Stream
     from fluxline.schema import LogicalType
     from fluxline.telemetry import Report
     from fluxline.testing import Driven
     from tests.golden.script import Script
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Variant = Literal["as written", "row by row", "in one batch", "restarted"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
@@ -92,7 +94,7 @@ class _Run:
             self._expect_ledger(step)
         elif isinstance(step, steps.ExpectWatermark):
             found = self._driven.report.watermarks[step.source]
-            shown = "-" if found is None else text_of_value(_instant(found))
+            shown = "-" if found is None else text_of_value(EPOCH + timedelta(milliseconds=found))
             wanted = step.at if step.at == "-" else text_of_value(parse_instant(step.at))
             assert shown == wanted, f"the watermark is {shown}, expected {wanted}"
         else:
@@ -187,16 +189,6 @@ def _canonical(row: tuple[str, ...], types: list[LogicalType]) -> list[str]:
     """A row of the text as its values print."""
     assert len(row) == len(types), f"{row} has {len(row)} cells, the output {len(types)} columns"
     return [text_of_value(parse_value(cell, kind)) for cell, kind in zip(row, types, strict=True)]
-
-
-def _instant(at_ms: int) -> Any:
-    return parse_instant("1970-01-01T00:00:00") + _milliseconds(at_ms)
-
-
-def _milliseconds(count: int) -> Any:
-    from datetime import timedelta
-
-    return timedelta(milliseconds=count)
 
 
 def _difference(names: Sequence[str], wanted: list[list[str]], found: list[list[str]]) -> str:

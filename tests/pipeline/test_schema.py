@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import pytest
 
@@ -126,7 +126,7 @@ def test_tags_state_what_a_column_is() -> None:
 
 def test_a_class_inside_a_function_knows_the_names_there() -> None:
     """This file's annotations are texts, so they have to be found where the class is made."""
-    Money = Annotated[Decimal, DECIMAL(10, 2)]  # noqa: N806  # a type
+    Money: TypeAlias = Annotated[Decimal, DECIMAL(10, 2)]
 
     class Line(Schema):
         price: Money
@@ -153,7 +153,28 @@ def test_a_subclass_adds_columns() -> None:
 
     assert types_of(Extended) == {"id": "BIGINT NOT NULL", "note": "STRING"}
     assert types_of(Base) == {"id": "BIGINT NOT NULL"}
+    assert list(types_of(type("Both", (Extended, Address), {"__module__": __name__}))) == ["street", "number", "id", "note"]
     assert Extended(id=1, note=None).as_row() == {"id": 1, "note": None}
+
+
+def test_what_a_base_declares_keeps_its_types() -> None:
+    """Whatever its names mean where the subclass is made."""
+
+    def make() -> type[Schema]:
+        Kind: TypeAlias = int
+
+        class Base(Schema):
+            kind: Kind
+
+        return Base
+
+    base = make()
+    Kind: TypeAlias = str
+
+    class Extended(base):  # type: ignore[valid-type, misc]  # a base that a function returns
+        other: Kind
+
+    assert types_of(Extended) == {"kind": "BIGINT NOT NULL", "other": "STRING NOT NULL"}
 
 
 def test_the_constructor_gives_typed_rows() -> None:

@@ -65,14 +65,14 @@ def collect(
     endpoints[COLLECTED] = Endpoint(COLLECTED, collecting_connector(collected), NoOptions(), None, None, directory)
     job = EmbeddedJob(Machine(plan, endpoints, SystemClock(), MachineSettings(new_identity())), None, 1)
     collected.enough = job.request_stop
-    job.start()
-    _wait(job, within_ms)
+    _run(job, within_ms)
     rows = collected.changelog() if changelog else collected.final()
     return _with_zones(rows if rows_max is None else rows.head(rows_max), node)
 
 
-def _wait(job: EmbeddedJob, within_ms: int | None) -> None:
-    """Wait for the end; an interrupt ends the job before it is passed on."""
+def _run(job: EmbeddedJob, within_ms: int | None) -> None:
+    """Start, and wait for the end; an interrupt ends the job before it is passed on."""
+    job.start()
     waited_ms = 0
     try:
         while not job.wait(_LOOK_MS):

@@ -117,7 +117,11 @@ def _start(plan: Plan, environment: Environment, ends: Ends, state: StateDirecto
         raise
     job = EmbeddedJob(machine, state, 1 if last is None else last.number + 1)
     job.start()
-    return Job(job, None, notes)
+    try:
+        return Job(job, None, notes)
+    except BaseException:  # an interrupt: nobody holds the job yet who could end it
+        job.cancel()
+        raise
 
 
 def _run_identity(last: SavedStop | None, crashed: dict[str, object] | None) -> str:

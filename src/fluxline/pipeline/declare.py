@@ -7,6 +7,7 @@ class Reading(Schema):
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 import typing
@@ -69,9 +70,11 @@ class Schema:
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         place = here()
-        names = sys._getframe(1).f_locals
+        # Only its own: what a base declares was found where that was made, and other names may mean other types there.
+        own = type(cls.__name__, (), {"__annotations__": inspect.get_annotations(cls), "__module__": cls.__module__})
+        names = dict(sys._getframe(1).f_locals)
         try:
-            hints = typing.get_type_hints(cls, localns=dict(names), include_extras=True)
+            hints = typing.get_type_hints(own, localns=names, include_extras=True)
         except NameError as error:
             raise DefinitionError(
                 "FLX-2123",
@@ -79,9 +82,9 @@ class Schema:
                 hint="Import the type in the file that declares the schema.",
                 place=place,
             ) from None
-        hints.pop("__fluxline_schema__", None)
-        fields = tuple(_field(name, hint, cls.__name__, place) for name, hint in hints.items() if get_origin(hint) is not ClassVar)
-        cls.__fluxline_schema__ = TableSchema(fields)
+        fields = {item.name: item for base in reversed(cls.__mro__[1:]) for item in vars(base).get("__fluxline_schema__", ())}
+        fields |= {name: _field(name, hint, cls.__name__, place) for name, hint in hints.items() if get_origin(hint) is not ClassVar}
+        cls.__fluxline_schema__ = TableSchema(tuple(fields.values()))
 
     def __init__(self, **values: Any) -> None:
         declared = self.__fluxline_schema__

@@ -124,10 +124,12 @@ class Expr:
     def __iter__(self) -> NoReturn:
         raise TypeMismatch("FLX-2126", "an expression cannot be iterated", place=here())
 
-    def __getattr__(self, name: Text) -> NoReturn:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        miss("Expr", name, EXPR)
+    if not TYPE_CHECKING:  # A type checker would take any name for known.
+
+        def __getattr__(self, name: Text) -> NoReturn:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            miss("Expr", name, EXPR)
 
     def __repr__(self) -> Text:
         return f"Expr({shown(self._unbound)})"
@@ -263,10 +265,12 @@ class TextFunctions:
         """LIKE: `%` stands for any text, `_` for one character."""
         return apply("LIKE", self._expr, pattern)
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        miss("Expr.str", name, TEXT)
+    if not TYPE_CHECKING:  # A type checker would take any name for known.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            miss("Expr.str", name, TEXT)
 
 
 class TimeFunctions:
@@ -305,10 +309,12 @@ class TimeFunctions:
         """SECOND, 0 to 59."""
         return apply("SECOND", self._expr)
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        miss("Expr.dt", name, {})
+    if not TYPE_CHECKING:  # A type checker would take any name for known.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            miss("Expr.dt", name, {})
 
 
 class When:

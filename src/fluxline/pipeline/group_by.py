@@ -40,10 +40,12 @@ class GroupBy:
         """Aggregate each group; every measure has a name."""
         return self._aggregate(measures, named, here("agg"))
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise AttributeError(f"group_by has no {name}; write .agg(...)")
+    if not TYPE_CHECKING:  # A type checker would take any name for known.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            raise AttributeError(f"group_by has no {name}; write .agg(...)")
 
     def _aggregate(self, measures: tuple[Expr, ...], named: Mapping[str, Expr], place: Place | None) -> Stream:
         stream = self._stream

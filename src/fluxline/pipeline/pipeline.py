@@ -50,10 +50,12 @@ class Pipeline:
     def __repr__(self) -> str:
         return f"Pipeline({self.name}: {len(self._sources)} sources, {len(self._sinks)} sinks)"
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        miss("Pipeline", name, PIPELINE)
+    if not TYPE_CHECKING:  # A type checker would take any name for known.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            miss("Pipeline", name, PIPELINE)
 
     def source(
         self,

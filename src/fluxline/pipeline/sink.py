@@ -34,7 +34,9 @@ class Sink:
         key = f", key {', '.join(self.key)}" if self.key else ""
         return f"Sink({self.name}{key}: {self._planned.schema.describe()})"
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        miss("Sink", name, {})
+    if not TYPE_CHECKING:  # A type checker would take any name for known.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            miss("Sink", name, {})

@@ -59,10 +59,12 @@ class Stream:
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a stream is frozen; {name} cannot be set")
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        miss("Stream", name, STREAM)
+    if not TYPE_CHECKING:  # A type checker would take any name for known.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            miss("Stream", name, STREAM)
 
     def __eq__(self, other: object) -> bool:
         return (

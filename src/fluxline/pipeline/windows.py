@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from fluxline.errors import DefinitionError, FluxlineError
 from fluxline.options import parse_duration
@@ -13,6 +13,10 @@ from fluxline.plan import window as plan
 
 if TYPE_CHECKING:
     from fluxline.errors import Place
+
+
+Duration: TypeAlias = str | timedelta
+"""A length of time: one whole number and one unit, as in `"5 seconds"`, or a timedelta."""
 
 
 class Window:

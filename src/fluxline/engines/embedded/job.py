@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from fluxline.clock import measure_seconds
 from fluxline.engines.embedded.channel import Cancelled, Channel
-from fluxline.limits import POLL_WAIT_MS, REPORT_WAIT_SECONDS, SINK_FLUSH_MS
+from fluxline.limits import POLL_WAIT_MS, REPORT_WAIT_SECONDS, SINK_FLUSH_MS, THREAD_START_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +47,7 @@ class EmbeddedJob:
         self._sink_channels: dict[str, Channel[tuple[Batch, Edge]]] = {name: Channel(self._cancelled) for name in machine.sinks}
         self._sources_running = len(machine.sources)
         self._sinks_closing = threading.Event()
+        self._arrived = False  # Everything has: from here on, what a channel still counts as inside is lost.
         self._report_wanted: list[threading.Event] = []
         self._report_lock = threading.Lock()
         self._ended: set[str] = set()
@@ -58,10 +59,22 @@ class EmbeddedJob:
         self._report = self._measure()
 
     def start(self) -> None:
-        """Start the threads."""
-        sources = [self._spawn(f"fluxline-source-{name}", lambda name=name: self._run_source(name)) for name in self.machine.sources]  # type: ignore[misc]  # binds the loop's value
-        sinks = [self._spawn(f"fluxline-sink-{name}", lambda name=name: self._run_sink(name)) for name in self.machine.sinks]  # type: ignore[misc]  # likewise
-        self._spawn("fluxline-operators", lambda: self._run_operators(sources, sinks))
+        """Start the threads; an interrupt meanwhile ends them before it is passed on.
+
+        The operator thread starts the others: no signal interrupts it, so whatever was started is ended.
+        """
+        operators = self._thread("fluxline-operators", self._run_operators)
+        try:
+            operators.start()
+            self._threads.append(operators)
+        except BaseException:
+            self._cancelled.set()
+            self._stopping.set()
+            if self._finished.wait(THREAD_START_SECONDS):
+                operators.join()
+            else:
+                self._end()  # the thread never began
+            raise
 
     def wait(self, timeout_ms: int | None = None) -> bool:
         """Wait for the end; False when the time was over first.
@@ -125,7 +138,7 @@ class EmbeddedJob:
             return self._report
 
     # Threads.
-    def _spawn(self, name: str, work: Callable[[], None]) -> threading.Thread:
+    def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
         def run() -> None:
             try:
                 work()
@@ -134,9 +147,12 @@ class EmbeddedJob:
             except BaseException as error:  # every failure ends the job and is raised by wait()
                 self._fail(error)
 
-        thread = threading.Thread(target=run, name=name, daemon=True)
-        self._threads.append(thread)
+        return threading.Thread(target=run, name=name, daemon=True)
+
+    def _spawn(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        thread = self._thread(name, work)
         thread.start()
+        self._threads.append(thread)
         return thread
 
     def _fail(self, error: BaseException) -> None:
@@ -162,27 +178,32 @@ class EmbeddedJob:
             with self._inbox.lock:
                 self._sources_running -= 1
 
-    def _run_operators(self, sources: list[threading.Thread], sinks: list[threading.Thread]) -> None:
+    def _run_operators(self) -> None:
         try:
+            for name in self.machine.sources:
+                self._spawn(f"fluxline-source-{name}", lambda name=name: self._run_source(name))  # type: ignore[misc]  # binds the loop's value
+            sinks = [self._spawn(f"fluxline-sink-{name}", lambda name=name: self._run_sink(name)) for name in self.machine.sinks]  # type: ignore[misc]  # likewise
             self._drain_inbox()
             self._sinks_closing.set()
             for thread in sinks:
                 thread.join()
             if not self._cancelled.is_set():
+                self._arrived = True
                 self._complete()
         except Cancelled:
             pass
         except BaseException as error:  # noted before anything is closed, which another thread may stumble over
             self._fail(error)
         finally:
-            self._end(sources + sinks)
+            self._end()
 
-    def _end(self, others: list[threading.Thread]) -> None:
+    def _end(self) -> None:
         """Close everything when no thread uses it any more."""
         self._stopping.set()
         self._cancelled.set()  # a thread that is left, after a failure, ends
-        for thread in others:
-            thread.join()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join()
         try:
             self.machine.close()
         except BaseException as error:  # it has ended all the same, and whoever waits is told
@@ -259,6 +280,8 @@ class EmbeddedJob:
         for lock in locks:
             lock.acquire()
         try:
+            if self._arrived:
+                return self.machine.report({}, {})
             inside_sinks = {task.name: sum(self._sink_channels[name].inside.values()) for name, task in self.machine.sinks.items()}
             return self.machine.report(self._inbox.inside, inside_sinks)
         finally:

@@ -112,6 +112,7 @@ class Machine:
                 operators[operator.name] = ledger
         for task in self.sinks.values():
             operators[task.name] = task.ledger.copy()
+            operators[task.name].held = task.held()
         entries = {entry.name: source for source, entry in self.graph.scans.items()}
         for writer, port, edge in self.graph.edges():
             written, inside = port.rows_written, 0

@@ -2,8 +2,9 @@
 
     receive(batch) -> process(batch) -> main.emit(batch) / late.emit(batch) / rejected.emit(batch)
 
-The counters of an operator are increased where a fate is decided. `read` is counted on arrival, the edges count what
-they carry, and `held` is counted from the state, so a row that is lost or doubled anywhere breaks a balance.
+The counters of an operator are increased where a fate is decided. `read` is counted on arrival, `written` where the
+operator decides what to give; ports and edges count what they carry, and `held` is counted from the state, so a row
+that is lost or doubled anywhere breaks a balance.
 """
 
 from __future__ import annotations
@@ -86,13 +87,10 @@ class Port:
         if batch.rows == 0:
             return
         self.rows_written += batch.rows
-        ledger = self.owner.ledger
-        if self.name == "main":
-            ledger.written += batch.rows
-        elif self.name == "late":
-            ledger.written_late += batch.rows
-        else:
-            ledger.written_rejected += batch.rows
+        if self.name == "late":
+            self.owner.ledger.written_late += batch.rows
+        elif self.name == "rejected":
+            self.owner.ledger.written_rejected += batch.rows
         for edge in self.edges:
             edge.reader.receive(batch, edge)
 
@@ -171,6 +169,16 @@ class Operator(Reader):
         assert isinstance(inputs, list)
         self.watermark = watermark
         self._input_watermarks = [int(value) for value in inputs]
+
+    def pass_on(self, batch: Batch) -> None:
+        """Give rows of which each is one input row: it is used."""
+        self.ledger.used += batch.rows
+        self.give(batch)
+
+    def give(self, batch: Batch) -> None:
+        """Count rows as output, and give them to the main output."""
+        self.ledger.written += batch.rows
+        self.main.emit(batch)
 
     def reject_rows(self, batch: Batch, failed: Mask, reason: str, detail: str, *, rule: str | None = None) -> None:
         """Count the rows of the mask as rejected, and give them to the rejected output with their reason.

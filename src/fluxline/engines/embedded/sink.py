@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import TYPE_CHECKING
 
 from fluxline.engines.embedded.changelog import without_updates
@@ -30,6 +31,7 @@ class SinkTask:
         self._encoder = encoder
         self._columns = node.schema.names()
         self._unflushed = False
+        self._taken: deque[Batch] = deque()
         own = node.input.key if node.updating else None
         self._key_differs = own is not None and set(own) != set(node.row_key or ())
 
@@ -37,10 +39,15 @@ class SinkTask:
         """Count the rows as read; they are held until `write`."""
         edge.rows_read += batch.rows
         self.ledger.read += batch.rows
-        self.ledger.held += batch.rows
+        with self.lock:
+            self._taken.append(batch)
+
+    def held(self) -> int:
+        """Rows that were taken and not yet written."""
+        return sum(batch.rows for batch in self._taken)
 
     def write(self, batch: Batch) -> None:
-        """Give rows that were taken to the system."""
+        """Give the rows that were taken first to the system."""
         visible = batch.with_columns({name: batch.columns[name] for name in self._columns})
         if self._key_differs:
             visible = without_updates(visible)
@@ -48,7 +55,7 @@ class SinkTask:
         written = self._writer.write(visible, encoded)
         self._unflushed = True
         with self.lock:
-            self.ledger.held -= batch.rows
+            self._taken.popleft()
             self.ledger.used += written.acknowledged
             for reject in written.rejects:
                 self.ledger.reject(reject.reason)

@@ -44,8 +44,7 @@ class ExpectOperator(Operator):
                 if self._on_failure != "count":
                     passing &= keep
         passed = batch if bool(passing.all()) else batch.take(passing)
-        self.ledger.used += passed.rows
-        self.main.emit(passed)
+        self.pass_on(passed)
 
     def _break(self, batch: Batch, broken: np.ndarray[tuple[int], np.dtype[np.bool_]], rule: str, count: int) -> None:
         if self._on_failure == "reject":

@@ -33,5 +33,4 @@ class FilterOperator(Operator):
         else:
             self.ledger.filtered += int(np.count_nonzero(~keep))
         passed = batch if bool(keep.all()) else kept_rows(batch, keep)
-        self.ledger.used += passed.rows
-        self.main.emit(passed)
+        self.pass_on(passed)

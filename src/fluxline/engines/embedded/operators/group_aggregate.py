@@ -51,8 +51,9 @@ class GroupAggregateOperator(Operator):
         now_ms = self.rejects.clock.now_ms()
         self._state.expire(now_ms)
         before, after, new = self._state.update(partial, now_ms)
-        self.ledger.used += int(partial.get_column(ROWS).sum())
-        self._emit(before.filter(pl.Series(~new)), after, new)
+        before = before.filter(pl.Series(~new))
+        self.ledger.used += int(after.get_column(ROWS).sum()) - int(before.get_column(ROWS).sum())  # as the state counted them
+        self._emit(before, after, new)
 
     def snapshot(self) -> Snapshot:
         base = super().snapshot()
@@ -77,6 +78,7 @@ class GroupAggregateOperator(Operator):
             same = np.logical_and.reduce([results_before[name].eq_missing(updated[name]).to_numpy() for name in updated.columns])
             unchanged[~new] = same
             results_before, order_before = results_before.filter(pl.Series(~same)), order_before[~same]
+        self.ledger.written += int(np.count_nonzero(new)) + 2 * int(np.count_nonzero(~new & ~unchanged))
         kinds_after = np.where(new, INSERT, UPDATE_AFTER).astype(np.int8)[~unchanged]
         results_after, order_after = results_after.filter(pl.Series(~unchanged)), order_after[~unchanged]
         rows = pl.concat([results_before, results_after])

@@ -62,7 +62,7 @@ class MapBatchesOperator(Operator):
             self._map(batch.slice(middle, batch.rows))
             return
         self.ledger.used += batch.rows
-        self.main.emit(made)
+        self.give(made)
 
     def _call(self, batch: Batch) -> Batch:
         frame = self._function(batch.polars())

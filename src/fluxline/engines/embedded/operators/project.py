@@ -28,5 +28,4 @@ class ProjectOperator(Operator):
         if failed is not None and bool(failed.any()):
             self.reject_rows(batch, failed, "function", detail)
             made = kept_rows(made, ~failed)
-        self.ledger.used += made.rows
-        self.main.emit(made)
+        self.pass_on(made)

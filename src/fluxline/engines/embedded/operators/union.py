@@ -21,5 +21,4 @@ class UnionOperator(Operator):
 
     def process(self, batch: Batch) -> None:
         passed = batch.with_columns({name: batch.columns[name] for name in self._columns})
-        self.ledger.used += passed.rows
-        self.main.emit(passed)
+        self.pass_on(passed)

@@ -119,6 +119,7 @@ class WindowAggregateOperator(Operator):
         """The groups of windows that have closed, by window and key."""
         groups = self._aggregation.merge(frames, self._by).sort(self._by)
         self.ledger.used += int(groups.get_column(ROWS).sum())
+        self.ledger.written += groups.height
         starts = groups.get_column(_START)
         ends = pl.Series(self._kind.end(starts.to_numpy(), self._window))
         columns = [groups.get_column(key) for key in self._keys]

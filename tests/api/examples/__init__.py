@@ -1,0 +1,1 @@
+"""Pipelines as the documentation shows them; they are type-checked and run."""
