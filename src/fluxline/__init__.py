@@ -28,8 +28,9 @@ logging.getLogger("fluxline").addHandler(logging.NullHandler())
 
 _HOMES = {
     "Duration": "pipeline.windows", "Expr": "pipeline.expr", "Job": "control.job", "Ledger": "telemetry", "Pipeline": "pipeline.pipeline",
-    "Report": "telemetry", "Schema": "pipeline.declare", "Sink": "pipeline.sink", "Stream": "pipeline.stream", "coalesce": "pipeline.expr", "col": "pipeline.expr",
-    "concat": "pipeline.expr", "count": "pipeline.expr", "lit": "pipeline.expr", "tumble": "pipeline.windows", "when": "pipeline.expr",
+    "Report": "telemetry", "Schema": "pipeline.declare", "Sink": "pipeline.sink", "Stream": "pipeline.stream", "coalesce": "pipeline.expr",
+    "col": "pipeline.expr", "concat": "pipeline.expr", "count": "pipeline.expr", "lit": "pipeline.expr", "tumble": "pipeline.windows",
+    "when": "pipeline.expr",
 }  # fmt: skip
 _MODULES = ("errors", "functions", "testing", "types")
 

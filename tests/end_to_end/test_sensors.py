@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def readings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first 45,000 readings of the example: 35 days of nine sensors."""
+    """The first 30,000 readings of the example: 23 days of nine sensors."""
     file = tmp_path_factory.mktemp("readings") / "readings.ndjson"
-    file.write_bytes(b"".join(read_bytes(EXAMPLE / "data/readings.ndjson.zst").splitlines(keepends=True)[:45_000]))
+    file.write_bytes(b"".join(read_bytes(EXAMPLE / "data/readings.ndjson.zst").splitlines(keepends=True)[:30_000]))
     return file
 
 

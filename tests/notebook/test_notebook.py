@@ -57,18 +57,22 @@ demo = Pipeline("demo")
 readings = demo.source("readings", schema=Reading)
 """
 
-# Says when the last thread of a job is there: from then on an interrupt meets a running job.
+# Says when the cell waits for its job: an interrupt from then on meets a running job, not one that is being started.
 WATCH = f"""\
+import sys
 import threading
 import time
 
 
-def names():
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("fluxline")]
+def waits():
+    frame = sys._current_frames()[threading.main_thread().ident]
+    while frame is not None and frame.f_code.co_qualname != "EmbeddedJob.wait":
+        frame = frame.f_back
+    return frame is not None
 
 
 def tell():
-    while "fluxline-operators" not in names():
+    while not waits():
         time.sleep(0.01)
     print("{RUNNING}", flush=True)
 

@@ -10,10 +10,14 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.tidy.tree import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.wheel
 
@@ -67,7 +71,7 @@ def size_of(folder: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     """Built from a copy of what the distribution is made of, so that the checkout stays as it is; installed outside of it."""
     folder = tmp_path_factory.mktemp("wheel")
     assert ROOT not in folder.parents, "the environment must not see the checkout"
@@ -87,7 +91,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     taken = sum(size_of(path) if path.is_dir() else path.stat().st_size for path in packages.iterdir() if not path.name.startswith(NOT_OURS))
     (folder / "pytest.txt").write_text(locked(ROOT / "requirements" / "dev.txt", PYTEST), encoding="utf-8")
     called(python, *INSTALL, "--require-hashes", "--only-binary", ":all:", "-r", str(folder / "pytest.txt"), cwd=folder)
-    return Installed(programs, taken, wheel)
+    yield Installed(programs, taken, wheel)
+    shutil.rmtree(folder)  # it is large, and temporary folders of several runs are kept
 
 
 def test_the_wheel_has_the_package_and_nothing_else(installed: Installed) -> None:
