@@ -84,7 +84,7 @@ def keyed() -> Pipeline:
 
 
 _READ = "read_json('{path}', format='newline_delimited', columns={{auction: 'BIGINT', price: 'BIGINT', \"at\": 'TIMESTAMP'}})"
-_BUCKET = "time_bucket(INTERVAL 10 SECONDS, \"at\")"
+_BUCKET = 'time_bucket(INTERVAL 10 SECONDS, "at")'
 QUERIES: dict[str, tuple[Callable[[], Pipeline], str]] = {
     "filter": (filtered, "SELECT count(*), sum(price) FROM {read} WHERE price > 10000000"),
     "tumble": (windowed, f"SELECT sum(n), sum(top) FROM (SELECT max(price) AS top, count(*) AS n FROM {{read}} GROUP BY {_BUCKET})"),

@@ -12,11 +12,7 @@ from fluxline.plan import nodes
 from fluxline.plan.window import Window
 from fluxline.windows import WINDOWS, find_window
 
-KINDS = [
-    kind
-    for kind in vars(nodes).values()
-    if inspect.isclass(kind) and issubclass(kind, nodes.Node) and kind not in (nodes.Node, nodes.Unary)
-]
+KINDS = [kind for kind in vars(nodes).values() if inspect.isclass(kind) and issubclass(kind, nodes.Node) and kind not in (nodes.Node, nodes.Unary)]
 # Outputs of other operators and ends of the graph, which have no operator of their own.
 WITHOUT_OPERATOR = (nodes.Late, nodes.Rejected, nodes.Sink)
 
