@@ -44,7 +44,7 @@ def api_page() -> str:
     functions: list[tuple[str, str]] = []
     classes: list[tuple[str, str]] = []
     modules: list[str] = []
-    aliases: list[tuple[str, str]] = []
+    aliases: list[str] = []
     for name in fluxline.__all__:
         home = fluxline._HOMES.get(name)
         if home is None:
@@ -59,7 +59,7 @@ def api_page() -> str:
         (functions if isinstance(node, ast.FunctionDef) else classes).append((name, file))
     parts += ["## Classes", *(_class(name, file) for name, file in classes)]
     parts += ["## Functions", *(_function(definition(file, name)) for name, file in functions)]
-    parts += ["## Types", table(("name", "meaning"), aliases)]
+    parts += ["## Types", *aliases]
     parts += ["## Classes that calls return", *(_class(name, file) for name, file in _RETURNED)]
     for name in sorted(modules):
         parts += [f"## fluxline.{name}", *_module(name)]
@@ -78,13 +78,13 @@ def definition(file: str, name: str) -> ast.FunctionDef | ast.ClassDef:
     raise LookupError(f"{file} defines no {name}")
 
 
-def _alias(file: str, name: str) -> tuple[str, str] | None:
+def _alias(file: str, name: str) -> str | None:
     """A name for a type: `name: TypeAlias = ...`, and the text behind it; None where the name is no such thing."""
     body = tree_of(file).body
     for node, behind in pairwise(body):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name and node.value is not None:
             assert isinstance(behind, ast.Expr) and isinstance(behind.value, ast.Constant), f"{name} says nothing of itself"
-            return code(f"{name} = {ast.unparse(node.value)}"), docstring(str(behind.value.value))
+            return f"### {name}\n\n```text\n{name} = {ast.unparse(node.value)}\n```\n\n{docstring(str(behind.value.value))}"
     return None
 
 

@@ -111,6 +111,12 @@ def test_two_stops_in_the_middle_of_lines(pipeline: Pipeline, project: Path, con
     assert again.notes[0].endswith("; nothing is left to do. --fresh starts over.")
     assert_ledger(again, compute([project / "data/readings.ndjson"]))
     assert (project / "out/alerts.ndjson").read_bytes() == before
+    feed(project, content[: content.index(b"\n") + 1])
+    with pytest.raises(RecoveryError) as more:
+        run(pipeline, project)
+    assert more.value.code == "FLX-5006"
+    assert "readings.ndjson" in more.value.detail
+    assert (project / "out/alerts.ndjson").read_bytes() == before
     fresh = run(pipeline, project, fresh=True)
     cleared = [note.removeprefix("--fresh clears ") for note in fresh.notes]
     assert len(cleared) == len(fresh.notes) == 6  # three files, two tables, the saved stops

@@ -145,6 +145,10 @@ class Windowed:
             start += size
         return start - EPOCH_MS, start + size - EPOCH_MS
 
+    def touching(self, source: int, click: Click, missed_by: int) -> Click:
+        """A row that brings its partition's watermark to the last millisecond of another row's window, less so much."""
+        return Click(self.window_of(click)[1] - 1 + max(1, self.delays[source] * 1000) - missed_by, "ann", 2)
+
     def passes(self, click: Click) -> bool:
         """Whether a row passes the filter."""
         return self.least is None or (click.amount is not None and click.amount >= self.least)
@@ -153,7 +157,7 @@ class Windowed:
 windowed = st.integers(4, 12).flatmap(
     lambda size: st.builds(
         Windowed,
-        delays=st.lists(st.sampled_from((0, 1, 3, 9)), min_size=1, max_size=2).map(tuple),
+        delays=st.sampled_from(((1,), (0,), (3,), (9,), (1, 3), (9, 0))),
         size=st.just(size),
         offset=st.integers(1 - size, size - 1),
         least=st.sampled_from((None, None, 2)),
@@ -163,7 +167,7 @@ windowed = st.integers(4, 12).flatmap(
 clicks = st.lists(
     st.builds(
         Click,
-        at=st.integers(0, 60).map(lambda half: half * 500) | st.integers(0, 30_000) | st.integers(0, 30).map(lambda second: second * 1000 - 1),
+        at=st.integers(0, 30).map(lambda second: second * 1000 - 1) | st.integers(0, 60).map(lambda half: half * 500) | st.integers(0, 30_000),
         user=st.sampled_from(("ann", "bob", None)),
         amount=st.sampled_from((1, 2, 3, -5, None)),
     ),
@@ -171,6 +175,7 @@ clicks = st.lists(
     max_size=6,
 )
 pushes = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 2), clicks, st.booleans()), min_size=1, max_size=10)
+touches = st.lists(st.sampled_from((None, 0, 1)), min_size=10, max_size=10)  # By how many ms the end of a window is just missed.
 
 
 @dataclass
@@ -229,15 +234,18 @@ def late_rows(run: Driven, counts: Stream) -> list[Click]:
     return [Click((row["at"] - EPOCH) // timedelta(milliseconds=1), row["user"], row["amount"]) for row in run.rows(counts.late)]
 
 
-@given(windowed, st.integers(1, 3), pushes)
+@given(windowed, st.sampled_from((1, 1, 2, 3)), pushes, touches)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
-def test_windows_hold_what_a_model_computes(shape: Windowed, partitions: int, todo: list[tuple[int, int, list[Click], bool]]) -> None:
+def test_windows_hold_what_a_model_computes(
+    shape: Windowed, partitions: int, todo: list[tuple[int, int, list[Click], bool]], touching: list[int | None]
+) -> None:
     """After every step, whatever the batches, interleaving and restarts: rows are judged by their own partition alone."""
     pipeline, sources, counts = shape.build(idle_after=None)
     run, model = Drive()(pipeline, partitions=partitions, now="1970-01-01T00:00Z"), Model(shape, partitions)
     run.rows(counts), run.rows(counts.late)  # asked for before the first row, so that nothing is done again
-    for number, partition, batch, restart in todo:
+    for (number, partition, clicked, restart), touch in zip(todo, touching, strict=False):
         source, part = number % len(sources), partition % partitions
+        batch = clicked if touch is None else [*clicked, shape.touching(source, clicked[-1], touch)]
         run.push(sources[source], [click.as_row() for click in batch], partition=part)
         for click in batch:
             model.take(source, part, click)

@@ -16,6 +16,7 @@ from fluxline.clock import SystemClock, new_identity
 from fluxline.config import refuse_unsupported, require_project, resolve_environment
 from fluxline.control.ends import guarantee_of, raise_problems, resolve_ends
 from fluxline.control.job import Job
+from fluxline.control.new_input import refuse_new_input
 from fluxline.engines.embedded.job import EmbeddedJob
 from fluxline.engines.embedded.machine import Machine, MachineSettings, sink_context
 from fluxline.engines.embedded.saved_state import StateDirectory
@@ -93,6 +94,7 @@ def _start(plan: Plan, environment: Environment, ends: Ends, state: StateDirecto
 
     last = None if options.fresh else state.last_stop()
     if last is not None and last.ended and state.running() is None:
+        refuse_new_input(plan, ends, last)
         note(f"The last run read its input to the end, {_when(last.saved_at_ms)}; nothing is left to do. --fresh starts over.")
         state.release()
         return Job(None, report_of(last, plan, tuple(notes)), notes)
