@@ -9,9 +9,7 @@ import pytest
 from fluxline.errors import DefinitionError, FluxlineError, Place, TimeAttributeMissing
 from fluxline.plan import nodes
 from fluxline.plan.expressions import Call, Column, Constant, Measure
-from fluxline.plan.json import plan_from_json, plan_to_json
 from fluxline.plan.window import Window
-from fluxline.planner.rules import apply_rules
 from fluxline.schema import BIGINT, BOOLEAN, DOUBLE, STRING, Field, LogicalType, TableSchema, decimal, timestamp
 from tests.plan.every_node import READINGS, WARM, every_node, readings, same
 
@@ -151,35 +149,6 @@ def test_nothing_of_a_plan_can_be_changed() -> None:
     for frozen, name in ((plan, "name"), (project, "columns"), (project.columns[0], "name"), (WARM, "function"), (HOUR, "size_ms"), (DOUBLE, "root")):
         with pytest.raises(AttributeError):
             setattr(frozen, name, None)
-
-
-def test_streams_that_are_read_twice_are_visited_once() -> None:
-    """Forty times a union of a stream with itself: each path visited would be a trillion."""
-
-    def made() -> nodes.Node:
-        node: nodes.Node = nodes.Scan("s", READINGS)
-        for number in range(40):
-            node = nodes.Union((node, nodes.Filter(node, Call(">", (Column("temperature", DOUBLE), Constant(float(number), DOUBLE)), BOOLEAN))))
-        return node
-
-    one, other = made(), made()
-    assert hash(one) == hash(other)
-    assert one == one.with_inputs(one.inputs)
-    plan = nodes.Plan("p", (nodes.Sink(one, "s"),))
-    assert len(plan.nodes()) == 82
-    assert len(list(nodes.upstream(one))) == 81
-    assert plan_from_json(plan_to_json(plan)).nodes() == plan.nodes()
-    assert apply_rules(plan).sinks[0].schema == plan.sinks[0].schema
-
-
-def test_a_long_chain_is_a_plan() -> None:
-    """Longer than Python calls may be nested."""
-    node: nodes.Node = nodes.Scan("s", READINGS)
-    for number in range(2_000):
-        node = nodes.Filter(node, Call(">", (Column("temperature", DOUBLE), Constant(float(number), DOUBLE)), BOOLEAN))
-    plan = nodes.Plan("p", (nodes.Sink(node, "s"),))
-    assert len(plan.nodes()) == 2_002
-    assert isinstance(hash(plan.sinks[0]), int)
 
 
 def test_a_scan_gives_its_declared_columns() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +10,7 @@ from fluxline.errors import DefinitionError, TimeAttributeMissing
 from fluxline.plan.expressions import Expression, columns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from fluxline.errors import Place
     from fluxline.plan.window import Window
@@ -78,30 +78,6 @@ class Node:
     label: str = field(default="", kw_only=True)
     place: Place | None = field(default=None, kw_only=True, compare=False, repr=False)
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        # Those of a dataclass would visit every node before, each time: a stream that is read twice, twice.
-        cls.__hash__ = Node.__hash__  # type: ignore[method-assign]
-        cls.__eq__ = Node.__eq__  # type: ignore[method-assign]
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return type(self) is type(other) and isinstance(other, Node) and self._hash == other._hash and self._compared == other._compared
-
-    @cached_property
-    def _compared(self) -> tuple[object, ...]:
-        return tuple(getattr(self, item.name) for item in fields(self) if item.compare)
-
-    @cached_property
-    def _hash(self) -> int:
-        for node in each_upstream(self.inputs):
-            _ = node._hash  # inputs first: a long chain would be too deep to ask for from its end
-        return hash((type(self).__name__, self._compared))
-
     @property
     def inputs(self) -> tuple[Node, ...]:
         """The nodes whose rows it reads."""
@@ -163,24 +139,10 @@ class Unary(Node):
 
 
 def upstream(node: Node) -> Iterator[Node]:
-    """The node and all before it, every object once, readers before their inputs."""
-    return reversed(each_upstream((node,)))
-
-
-def each_upstream(nodes: Iterable[Node]) -> list[Node]:
-    """These nodes and all before them, every object once, inputs before their readers."""
-    found: list[Node] = []
-    seen: set[int] = set()
-    stack = [(node, False) for node in reversed(list(nodes))]
-    while stack:
-        node, inputs_found = stack.pop()
-        if inputs_found:
-            found.append(node)
-        elif id(node) not in seen:
-            seen.add(id(node))
-            stack.append((node, True))
-            stack += [(part, False) for part in reversed(node.inputs)]
-    return found
+    """The node and all before it, the node first; shared ones may come twice."""
+    yield node
+    for part in node.inputs:
+        yield from upstream(part)
 
 
 def check_schema(node: Node) -> None:

@@ -23,7 +23,6 @@ from fluxline.plan.node import (
     Unary,
     WatermarkStrategy,
     check_schema,
-    each_upstream,
     require_columns,
     require_names,
     require_time_attribute,
@@ -423,7 +422,18 @@ class Plan:
 
     def nodes(self) -> tuple[Node, ...]:
         """Every node once, inputs before their readers, in an order that depends on the plan alone."""
-        return tuple(dict.fromkeys(each_upstream(self.sinks)))
+        found: dict[Node, None] = {}
+
+        def visit(node: Node) -> None:
+            if node in found:
+                return
+            for part in node.inputs:
+                visit(part)
+            found[node] = None
+
+        for sink in self.sinks:
+            visit(sink)
+        return tuple(found)
 
     def scans(self) -> tuple[Scan, ...]:
         """The nodes that read sources."""
