@@ -46,7 +46,12 @@ def wait_for_alerts(command: Command, process: subprocess.Popen[str], count: int
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_clean_stop_and_going_on(number: signal.Signals, following: Path, command: Command) -> None:
     """Exit code 0, the ledger, open windows held; the next run goes on behind what was read, and counts on."""
+    ignored = signal.getsignal(number) is signal.SIG_IGN  # as under nohup; the process would inherit it
+    if ignored:
+        signal.signal(number, signal.SIG_DFL)
     process = spawn(["run"], following)
+    if ignored:
+        signal.signal(number, signal.SIG_IGN)
     wait_for_alerts(command, process, 3)
     state = command("status", "-o", "json").data["pipelines"][0]
     assert (state["state"], state["pid"], state["definition_changed"]) == ("running", process.pid, False)

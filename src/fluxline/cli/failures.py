@@ -105,7 +105,8 @@ def _usage(error: click.ClickException) -> FluxlineError:
     hint = f'See "{path} --help".'
     fact, detail = error.format_message().rstrip("."), ""
     if isinstance(error, click.NoSuchOption):
-        known = [name for parameter in context.command.get_params(context) for name in parameter.opts if name.startswith("-")] if context else []
+        own = [name for parameter in context.command.params for name in parameter.opts if name.startswith("-")] if context else []
+        known = [*own, *context.help_option_names] if context else []
         fact, nearest = f'"{path}" has no option "{error.option_name}"', did_you_mean(error.option_name, known)
         detail = f"It has {', '.join(known)}." if known else ""
         hint = f"{nearest} {hint}" if nearest else hint
