@@ -168,6 +168,7 @@ CODES: dict[str, str] = {
     "FLX-5004": "Saved state cannot be read.",
     "FLX-5005": "Saved state belongs to an operator that the pipeline no longer has.",
     "FLX-5006": "Input has come since a run read its sources to their end.",
+    "FLX-5007": "Saved state is of other keys, windows or aggregates than the pipeline's.",
     "FLX-5011": "A plan has a newer format than this version reads.",
     "FLX-5012": "Data is no plan.",
     "FLX-5101": "A file sink would overwrite or mix with rows that are not those of its run.",

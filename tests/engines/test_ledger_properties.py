@@ -242,7 +242,8 @@ def test_windows_hold_what_a_model_computes(
     """After every step, whatever the batches, interleaving and restarts: rows are judged by their own partition alone."""
     pipeline, sources, counts = shape.build(idle_after=None)
     run, model = Drive()(pipeline, partitions=partitions, now="1970-01-01T00:00Z"), Model(shape, partitions)
-    run.rows(counts), run.rows(counts.late)  # asked for before the first row, so that nothing is done again
+    run.rows(counts)
+    run.rows(counts.late)  # asked for before the first row, so that nothing is done again
     for (number, partition, clicked, restart), touch in zip(todo, touching, strict=False):
         source, part = number % len(sources), partition % partitions
         batch = clicked if touch is None else [*clicked, shape.touching(source, clicked[-1], touch)]
@@ -260,12 +261,13 @@ def test_windows_hold_what_a_model_computes(
 
 
 @given(windowed, pushes, st.lists(st.integers(0, 40), min_size=10, max_size=10))
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_idleness_makes_rows_late_and_loses_none(shape: Windowed, todo: list[tuple[int, int, list[Click], bool]], waits: list[int]) -> None:
     """A partition that went idle may find its windows closed: each of its rows is late or counted, and no window comes out twice."""
     pipeline, sources, counts = shape.build(idle_after="20 seconds")
     run, model = Drive()(pipeline, partitions=2, now="1970-01-01T00:00Z"), Model(shape, 2)
-    run.rows(counts), run.rows(counts.late)
+    run.rows(counts)
+    run.rows(counts.late)
     for (number, partition, batch, restart), wait in zip(todo, waits, strict=False):
         source, part = number % len(sources), partition % 2
         run.push(sources[source], [click.as_row() for click in batch], partition=part)
@@ -284,7 +286,7 @@ def test_idleness_makes_rows_late_and_loses_none(shape: Windowed, todo: list[tup
 
 
 @given(st.lists(st.tuples(clicks, st.booleans()), min_size=1, max_size=8), st.integers(0, 6))
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_results_of_groups_follow_their_rows(batches: list[tuple[list[Click], bool]], most: int) -> None:
     """After every batch: all groups, and those that a filter behind the aggregate lets through, come and go."""
     pipeline = Pipeline("groups")

@@ -91,6 +91,15 @@ def plan_digest(plan: nodes.Plan) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def state_digest(node: nodes.WindowAggregate | nodes.GroupAggregate) -> str:
+    """A short identity of what the node's state means: its keys, window and measures, whatever the results are called."""
+    keys = {name: node.input.schema.field(name).type.text() for name in node.keys}
+    measures = [_to_json(dataclasses.replace(measure, name="")) for measure in node.measures]
+    window_of_rows = _to_json(node.window) if isinstance(node, nodes.WindowAggregate) else None
+    text = json.dumps([keys, window_of_rows, measures], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _node_to_json(node: nodes.Node, index: dict[nodes.Node, int]) -> JSONValue:
     entry: dict[str, JSONValue] = {"node": type(node).__name__}
     for item in dataclasses.fields(node):

@@ -16,6 +16,7 @@ import numpy as np
 
 from fluxline.batch import DELETE, MAX_WATERMARK, MIN_WATERMARK, UPDATE_BEFORE
 from fluxline.engines.embedded.changelog import batch_end
+from fluxline.errors import RecoveryError
 from fluxline.limits import BATCH_ROWS_MAX
 from fluxline.telemetry import Ledger
 
@@ -169,6 +170,20 @@ class Operator(Reader):
         assert isinstance(inputs, list)
         self.watermark = watermark
         self._input_watermarks = [int(value) for value in inputs]
+
+    def require_same_meaning(self, snapshot: Snapshot, meaning: str) -> None:
+        """Refuse a state whose values mean something else than this operator's.
+
+        Raises:
+            RecoveryError: FLX-5007.
+        """
+        if snapshot.frames and snapshot.values.get("meaning") != meaning:
+            raise RecoveryError(
+                "FLX-5007",
+                f'the saved state of operator "{self.name}" is of other keys, windows or aggregates',
+                detail="What was counted so far cannot be continued by what the pipeline says now.",
+                hint="Take the change back, or start over: --fresh.",
+            )
 
     def pass_on(self, batch: Batch) -> None:
         """Give rows of which each is one input row: it is used."""

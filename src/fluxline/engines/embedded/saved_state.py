@@ -173,7 +173,7 @@ class StateDirectory:
                     hint="Use the Fluxline version that wrote it, or start over: --fresh.",
                 )
             return _stop_from(data, directory)
-        except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
             raise RecoveryError(
                 "FLX-5004",
                 f"the saved state in {directory} cannot be read",

@@ -19,6 +19,7 @@ from fluxline.engines.embedded.aggregation import ROWS, Aggregation
 from fluxline.engines.embedded.operator import Operator, Snapshot
 from fluxline.engines.embedded.state.keyed import KeyedState
 from fluxline.library import AGGREGATES
+from fluxline.plan.json import state_digest
 
 if TYPE_CHECKING:
     from fluxline.engines.embedded.rejects import RejectWriter
@@ -37,6 +38,7 @@ class GroupAggregateOperator(Operator):
             for partial in AGGREGATES[measure.function].partials(argument_type):
                 merges[f"__{index}_{partial.name}"] = partial.merge
         self._state = KeyedState(node.keys, merges, node.ttl_ms)
+        self._meaning = state_digest(node)
         self._kinds: dict[str, pl.DataType] = {name: polars_type(node.input.schema.field(name).type) for name in node.keys}
 
     def process(self, batch: Batch) -> None:
@@ -57,10 +59,11 @@ class GroupAggregateOperator(Operator):
 
     def snapshot(self) -> Snapshot:
         base = super().snapshot()
-        return Snapshot(base.values, {"state": self._state.frame(self._kinds)} if len(self._state) else {})
+        return Snapshot(base.values | {"meaning": self._meaning}, {"state": self._state.frame(self._kinds)} if len(self._state) else {})
 
     def restore(self, snapshot: Snapshot) -> None:
         super().restore(snapshot)
+        self.require_same_meaning(snapshot, self._meaning)
         state = snapshot.frames.get("state")
         if state is not None:
             self._kinds.update({name: state.schema[name] for name in state.columns})

@@ -19,6 +19,7 @@ from fluxline.batch import batch_from_polars
 from fluxline.engines.embedded.aggregation import ROWS, Aggregation
 from fluxline.engines.embedded.operator import Operator, Snapshot
 from fluxline.limits import PARTIAL_FRAMES_MAX
+from fluxline.plan.json import state_digest
 from fluxline.plan.window import WINDOW_END, WINDOW_START, WINDOW_TIME
 from fluxline.windows import find_window
 
@@ -52,6 +53,7 @@ class WindowAggregateOperator(Operator):
         self._aggregation = Aggregation(node.keys, node.measures, node.input.schema)
         self._keys = list(node.keys)
         self._by = [_START, *self._keys]
+        self._meaning = state_digest(node)
         self._open: dict[int, OpenWindow] = {}
 
     def process(self, batch: Batch) -> None:
@@ -81,10 +83,11 @@ class WindowAggregateOperator(Operator):
 
     def snapshot(self) -> Snapshot:
         frames = [frame for window in self._open.values() for frame in window.frames]
-        return Snapshot(super().snapshot().values, {"open": self._aggregation.merge(frames, self._by)} if frames else {})
+        return Snapshot(super().snapshot().values | {"meaning": self._meaning}, {"open": self._aggregation.merge(frames, self._by)} if frames else {})
 
     def restore(self, snapshot: Snapshot) -> None:
         super().restore(snapshot)
+        self.require_same_meaning(snapshot, self._meaning)
         if "open" in snapshot.frames:
             self._keep(snapshot.frames["open"])
 

@@ -6,17 +6,21 @@ of keys that were not written for the TTL are freed and used again.
 
 from __future__ import annotations
 
+from decimal import Context, localcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from fluxline.limits import STATE_SLOTS_MIN
+from fluxline.schema import DECIMAL_PRECISION_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fluxline.batch import Int64s
+
+_EXACT = Context(prec=DECIMAL_PRECISION_MAX + 1)  # The sum of two decimals of full precision.
 
 
 class KeyedState:
@@ -181,7 +185,8 @@ def _merge(
     if bool(both.any()):
         left, right = old[both], new[both]
         if how == "sum":
-            merged[both] = left + right
+            with localcontext(_EXACT):
+                merged[both] = left + right
         elif left.dtype == object:
             pick = min if how == "min" else max
             merged[both] = [pick(first, second) for first, second in zip(left, right, strict=True)]
