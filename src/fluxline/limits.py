@@ -88,3 +88,6 @@ STATE_SLOTS_MIN = 1_024  # Slots of a keyed state at first; it doubles when they
 
 # Test kit
 DRIVE_POLLS_MAX = 1_000_000  # Polls of a driven run at one step; a source that always finds something would be our mistake.
+
+# Definition
+NAMES_KEPT_MAX = 1_024  # Names of operators that are remembered: more than a plan has, and little memory.

@@ -147,6 +147,13 @@ def test_a_window_over_results_of_windows() -> None:
     assert [row["rows"] for row in rows_of(daily)] == [3]
 
 
+def test_results_that_left_their_windows_are_grouped_as_a_whole() -> None:
+    """The two hours of sensor 1 become one row; a filter or a name in between changes nothing."""
+    hourly = readings.window(tumble("1 hour")).group_by("sensor").agg(rows=count())
+    totals = hourly.unwindow().filter(col("rows") > 0).named("left").group_by("sensor", ttl="forever").agg(rows=col("rows").sum())
+    assert {row["sensor"]: row["rows"] for row in rows_of(totals)} == {1: 2, 2: 1}
+
+
 def test_a_group_without_a_window_is_updating() -> None:
     """Final rows, or every change."""
     totals = readings.group_by("sensor", ttl="forever").agg(rows=count())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from fluxline.errors import DefinitionError, UnboundedState
+from fluxline.errors import DefinitionError, UnboundedState, UnsupportedByEngine
 from fluxline.options import parse_duration
 from fluxline.pipeline.expr import Expr, as_column, as_unbound
 from fluxline.pipeline.origin import here
@@ -73,7 +73,21 @@ class GroupBy:
                     "FLX-2105", "the window is part of the group already", hint="Leave window_start and window_end out of group_by.", place=place
                 )
             return stream._derive(nodes.WindowAggregate(node, stream._window.planned, names, tuple(bound), place=place))
+        self._refuse_across_windows(place)
         return stream._derive(nodes.GroupAggregate(node, names, tuple(bound), self._ttl_ms(), place=place))
+
+    def _refuse_across_windows(self, place: Place | None) -> None:
+        """Results of a window stay in it, and an aggregate over them that acts per window is not there yet."""
+        time = self._stream._node.time
+        if time is None or time.column != WINDOW_TIME or self._stream._left_windows:
+            return
+        raise UnsupportedByEngine(
+            "FLX-2190",
+            "group_by within the windows of an earlier aggregate is not part of this version",
+            detail="Results of a window stay in their window; this would mix the rows of all of them.",
+            hint='Window again: .window(tumble("1 hour")).group_by(...); or leave the windows: .unwindow().group_by(..., ttl="7 days").',
+            place=place,
+        )
 
     def _with_key_columns(self, keys: Sequence[nodes.NamedExpression]) -> nodes.Node:
         """The input with the computed keys beside its columns."""

@@ -44,17 +44,19 @@ ColumnsLike: TypeAlias = "str | Expr | Sequence[str | Expr]"
 class Stream:
     """A named or derived relation over time, append-only or updating; frozen and hashable."""
 
-    __slots__ = ("_node", "_pipeline", "_window")
+    __slots__ = ("_left_windows", "_node", "_pipeline", "_window")
 
-    def __init__(self, pipeline: Pipeline, node: nodes.Node, window: Window | None = None) -> None:
+    def __init__(self, pipeline: Pipeline, node: nodes.Node, window: Window | None = None, *, left_windows: bool = False) -> None:
         object.__setattr__(self, "_pipeline", pipeline)
         object.__setattr__(self, "_node", node)
         object.__setattr__(self, "_window", window)
+        object.__setattr__(self, "_left_windows", left_windows)
 
     if TYPE_CHECKING:
         _pipeline: Pipeline
         _node: nodes.Node
         _window: Window | None
+        _left_windows: bool
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a stream is frozen; {name} cannot be set")
@@ -72,6 +74,7 @@ class Stream:
             and self._pipeline is other._pipeline
             and self._node == other._node
             and repr(self._window) == repr(other._window)
+            and self._left_windows == other._left_windows
         )
 
     def __hash__(self) -> int:
@@ -209,7 +212,7 @@ class Stream:
                 columns.append(replace(same, expression=converted(same.expression, wanted)))
             unchanged = tuple(stream.schema) == tuple(types) and all(isinstance(column.expression, Column) for column in columns)
             parts.append(stream._node if unchanged else nodes.Project(stream._node, tuple(columns), place=place))
-        return Stream(self._pipeline, nodes.Union(tuple(parts), place=place))
+        return Stream(self._pipeline, nodes.Union(tuple(parts), place=place), left_windows=all(stream._left_windows for stream in streams))
 
     def window(self, window: Window) -> Stream:
         """Assign rows to windows; group_by and agg then act per window."""
@@ -232,7 +235,7 @@ class Stream:
         """Leave the windows; the columns stay."""
         if self._window is not None:
             raise _windowed_rows(here("unwindow"))
-        return Stream(self._pipeline, self._node)
+        return Stream(self._pipeline, self._node, left_windows=True)
 
     def group_by(self, *keys: ColumnLike, ttl: str | timedelta | None = None) -> GroupBy:
         """Group by keys, within the window if there is one.
@@ -292,7 +295,7 @@ class Stream:
         """Name the stream for SQL, state, console and lineage."""
         place = here("named")
         self._pipeline._claim_name(name, self._node, place)
-        return Stream(self._pipeline, replace(self._node, label=name), self._window)
+        return Stream(self._pipeline, replace(self._node, label=name), self._window, left_windows=self._left_windows)
 
     def pipe(self, function: Callable[Concatenate[Stream, Parameters], Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         """Call a function with this stream, to keep a chain."""
@@ -367,7 +370,7 @@ class Stream:
         return Stream(self._pipeline, node)
 
     def _next(self, node: nodes.Node) -> Stream:
-        return Stream(self._pipeline, node, self._window)
+        return Stream(self._pipeline, node, self._window, left_windows=self._left_windows)
 
     def _project(self, columns: list[nodes.NamedExpression], place: Place | None) -> Stream:
         hidden = {item.name for item in self._node.schema if item.hidden}

@@ -5,14 +5,12 @@ State is found again by these names, so moving a line of the definition, or addi
 
 from __future__ import annotations
 
-import hashlib
-import json
-from functools import singledispatch
+from functools import lru_cache, singledispatch
 from typing import TYPE_CHECKING
 
 from fluxline.errors import DefinitionError
+from fluxline.limits import NAMES_KEPT_MAX
 from fluxline.plan import nodes
-from fluxline.plan.json import plan_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,10 +42,11 @@ def name_operators(plan: nodes.Plan) -> Mapping[nodes.Node, str]:
                 place=stateful[-1].place or sharing[-1].place,
             )
         for node in sharing:
-            names[node] = f"{name}~{_digest(node)}"
+            names[node] = f"{name}~{node.identity.hex()[:4]}"  # four letters that tell them apart by what they do
     return names
 
 
+@lru_cache(maxsize=NAMES_KEPT_MAX)  # A name is made of the names before it, and a stream that is read twice has two ways to them.
 def describe_node(node: nodes.Node) -> str:
     """The name of one operator, without regard to others."""
     return node.label or _own_name(node)
@@ -123,11 +122,3 @@ def _(node: nodes.Rejected) -> str:
 @_own_name.register
 def _(node: nodes.Sink) -> str:
     return node.name
-
-
-def _digest(node: nodes.Node) -> str:
-    """Four letters that tell apart stateless operators of one name by what they do."""
-    data = plan_to_json(nodes.Plan("", (nodes.Sink(node, ""),)))
-    for entry in data["nodes"]:  # type: ignore[union-attr]  # a list, as plan_to_json makes it
-        entry.pop("place", None)  # type: ignore[union-attr, call-arg, arg-type]
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:4]

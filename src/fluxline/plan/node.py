@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import hashlib
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from fluxline.errors import Place
     from fluxline.plan.window import Window
     from fluxline.schema import TableSchema
+
+
+INPUT_FIELDS = ("input", "parts")
+"""The fields of nodes that hold nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +71,9 @@ class PythonFunction:
     call: Callable[..., object] | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Node:
-    """One step of a plan.
+    """One step of a plan. Two are equal when they do the same to the same input, wherever they were written.
 
     Attributes:
         label: the name that the user gave with `.named()`, or an empty text.
@@ -82,6 +87,24 @@ class Node:
     def inputs(self) -> tuple[Node, ...]:
         """The nodes whose rows it reads."""
         return ()
+
+    @cached_property
+    def identity(self) -> bytes:
+        """A digest of what it does and of all before it; made once, so that long chains and diamonds compare at once."""
+        digest = hashlib.sha256(type(self).__name__.encode())
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.compare and item.name not in INPUT_FIELDS:
+                digest.update(f"\x00{item.name}={value!r}".encode(errors="surrogatepass"))
+        for part in self.inputs:
+            digest.update(part.identity)
+        return digest.digest()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Node) and self.identity == other.identity)
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
 
     @cached_property
     def schema(self) -> TableSchema:
@@ -119,7 +142,7 @@ class Node:
         return self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Unary(Node):
     """A step over one input."""
 
@@ -139,10 +162,15 @@ class Unary(Node):
 
 
 def upstream(node: Node) -> Iterator[Node]:
-    """The node and all before it, the node first; shared ones may come twice."""
-    yield node
-    for part in node.inputs:
-        yield from upstream(part)
+    """The node and all before it, each object once, the node first."""
+    seen, waiting = {id(node)}, [node]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        for part in reversed(current.inputs):
+            if id(part) not in seen:
+                seen.add(id(part))
+                waiting.append(part)
 
 
 def check_schema(node: Node) -> None:

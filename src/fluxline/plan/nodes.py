@@ -40,7 +40,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scan(Node):
     """Read a source.
 
@@ -108,7 +108,7 @@ class Scan(Node):
         return True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Filter(Unary):
     """Keep the rows for which the predicate is TRUE."""
 
@@ -123,7 +123,7 @@ class Filter(Unary):
         return True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Project(Unary):
     """Compute exactly these columns; hidden columns of the input travel along."""
 
@@ -166,7 +166,7 @@ class Project(Unary):
         return True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WindowAggregate(Unary):
     """Group rows by window and keys, and aggregate each group; a group comes out once, when its window closes."""
 
@@ -210,7 +210,7 @@ class WindowAggregate(Unary):
         return True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GroupAggregate(Unary):
     """Aggregate the whole stream by keys; results are updated as rows come. `ttl_ms` None keeps keys for ever."""
 
@@ -245,7 +245,7 @@ class GroupAggregate(Unary):
         return True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Union(Node):
     """All rows of all inputs, whose columns are the same, in the same order."""
 
@@ -296,7 +296,7 @@ class Union(Node):
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MapBatches(Unary):
     """Apply a user's function of frames, which keeps nothing between batches."""
 
@@ -317,7 +317,7 @@ class MapBatches(Unary):
         return True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Expect(Unary):
     """Pass the rows for which every named rule is TRUE; the others are rejected, or only counted, or stop the job."""
 
@@ -333,7 +333,7 @@ class Expect(Unary):
         return True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Late(Unary):
     """The rows that the input dropped as late, with the columns of its own input."""
 
@@ -373,7 +373,7 @@ REJECTED_SCHEMA = TableSchema(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rejected(Unary):
     """The rows that the input could not decode, compute or accept, in the one schema of rejected rows."""
 
@@ -397,7 +397,7 @@ class Rejected(Unary):
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sink(Unary):
     """Write to a topic or table. `row_key`: the columns that identify a row there, or None."""
 
