@@ -6,6 +6,7 @@ next bytes. A saved position is where the first record begins that was not yet g
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,7 @@ class SourceTask:
         self._turn = 0
         self._listed_at_ms: int | None = None
         self._judged = False
+        self._first_reasons: Counter[str] = Counter()  # of the first records, by which the source is judged
         self.first_reject: tuple[Reject, bytes] | None = None
 
     def restore(self, partitions: Mapping[str, PartitionState], watermark: int) -> None:
@@ -118,6 +120,7 @@ class SourceTask:
         """Go on counting; a source whose first records are behind it is not judged again."""
         self.ledger = ledger
         self._judged = ledger.read >= REJECT_CHECK_RECORDS
+        self._first_reasons = Counter(ledger.reasons)
         self.publish()
 
     def state(self) -> dict[str, PartitionState]:
@@ -237,9 +240,12 @@ class SourceTask:
 
     def _give(self, partition: OpenPartition, judged: Judged, records: int, raw: tuple[bytes, Int64s] | None, positions: Int64s) -> SourceEvent:
         """Count the records, follow their time, and make the event."""
+        still_first = REJECT_CHECK_RECORDS - self.ledger.read
         self.ledger.read += records
         for reject in judged.rejects:
             self.ledger.reject(reject.reason)
+            if reject.index < still_first:
+                self._first_reasons[reject.reason] += 1
         rejected = self._rejected_rows(partition, judged, raw, positions)
         self._check_share(ended=False)
         batch = judged.batch
@@ -285,13 +291,13 @@ class SourceTask:
 
     def _check_share(self, *, ended: bool) -> None:
         """Give a source up whose first records are mostly rejected: its schema or format is not what was declared."""
-        read, rejected = self.ledger.read, self.ledger.rejected
-        if self._judged or (read < REJECT_CHECK_RECORDS and not ended):
+        if self._judged or (self.ledger.read < REJECT_CHECK_RECORDS and not ended):
             return
         self._judged = True
+        read, rejected = min(self.ledger.read, REJECT_CHECK_RECORDS), self._first_reasons.total()
         if rejected <= read * self._options.rejected_share_max:
             return
-        top = max(self.ledger.reasons.items(), key=lambda item: item[1])
+        top = self._first_reasons.most_common(1)[0]
         raise DecodeError(
             "FLX-3001",
             f'source "{self._scan.source}" rejected {rejected} of its first {read} records',
