@@ -9,6 +9,9 @@ INSTALL := install --quiet --disable-pip-version-check --no-input --require-hash
 COMPILE := .cache/uv/bin/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header \
 	--python-version 3.11 --quiet --no-python-downloads --cache-dir .cache/uv-cache
 
+# Tests that run before the others and alone: the tidy ones, and the one that looks at the clock.
+ALONE := tests/tidy tests/errors/test_codes.py tests/api/test_import_cost.py
+
 .PHONY: help setup demo check lint format types imports tidy fast test test-slow test-wheel test-notebook bench docs lock upgrade clean
 .DEFAULT_GOAL := help
 
@@ -28,7 +31,8 @@ demo: $(READY)  ## Run the example pipeline on its recorded input and show what 
 
 check: lint types imports tidy fast  ## All checks that take less than five minutes together
 
-test: check test-slow test-wheel test-notebook  ## Everything: what has to pass before a change lands
+test: check  ## Everything: what has to pass before a change lands
+	@$(MAKE) --no-print-directory -j 3 test-slow test-wheel test-notebook
 
 lint: $(READY)  ## Style: rules and formatting
 	$(PYTHON) -m ruff check $(CHECKED)
@@ -44,11 +48,11 @@ types: $(READY)  ## Static types, strictly
 imports: $(READY)  ## The arrows between rooms
 	$(VENV)/bin/lint-imports --no-logo --no-cache
 
-tidy: $(READY)  ## Map, sizes, words, bans, docstrings, limits, secrets
-	$(PYTHON) -m pytest tests/tidy tests/errors/test_codes.py
+tidy: $(READY)  ## Map, sizes, words, bans, docstrings, limits, secrets, the cost of an import
+	$(PYTHON) -m pytest $(ALONE)
 
 fast: $(READY)  ## The tests that take a moment
-	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not slow and not wheel and not notebook" --ignore=tests/tidy --ignore=tests/errors/test_codes.py
+	$(PYTHON) -m pytest -n 3 --dist loadfile -m "not slow and not wheel and not notebook" $(ALONE:%=--ignore=%)
 
 test-slow: $(READY)  ## The tests that take longer
 	$(PYTHON) -m pytest -m "slow and not wheel and not notebook"
