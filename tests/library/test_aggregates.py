@@ -40,6 +40,8 @@ def aggregated(name: str, kind: LogicalType, values: list[Any], *, parts: int = 
 
 INTS, TINIES = [2147483647, 1, None, -6], [100, 100, None, -1]
 DOUBLES, DECIMALS = [0.1, 0.2, None, 0.3], [Decimal("1.01"), Decimal("2.02"), None, Decimal("-0.01")]
+NINES, MINUS, CENT = Decimal("9" * 38), Decimal("-" + "9" * 38), Decimal("0.01")  # A sign in front of a name would round to 28 digits.
+CENTS, MICROS = Decimal("9" * 36 + ".99"), Decimal("9" * 32 + ".999999")
 CASES: list[tuple[str, str, list[Any], Any]] = [
     ("COUNT", "INT", INTS, 3),
     ("SUM", "TINYINT", TINIES, -57),
@@ -49,6 +51,19 @@ CASES: list[tuple[str, str, list[Any], Any]] = [
     ("SUM", "FLOAT", [0.5, 0.25, None], 0.75),
     ("SUM", "DOUBLE", DOUBLES, 0.6000000000000001),
     ("SUM", "DECIMAL(10, 2)", DECIMALS, Decimal("3.02")),
+    ("SUM", "DECIMAL(10, 2)", [-CENT, -CENT, None], Decimal("-0.02")),
+    ("SUM", "DECIMAL(38, 0)", [NINES, None], NINES),
+    ("SUM", "DECIMAL(38, 0)", [MINUS], MINUS),
+    ("SUM", "DECIMAL(38, 0)", [NINES, Decimal(1)], None),
+    ("SUM", "DECIMAL(38, 0)", [MINUS, Decimal(-1)], None),
+    ("SUM", "DECIMAL(38, 0)", [NINES, NINES, NINES], None),
+    ("SUM", "DECIMAL(38, 0)", [NINES] * 4 + [None, MINUS, MINUS, MINUS], NINES),
+    ("SUM", "DECIMAL(38, 0)", [MINUS, MINUS, NINES], MINUS),
+    ("SUM", "DECIMAL(38, 0)", [NINES, NINES, MINUS, MINUS], Decimal(0)),
+    ("SUM", "DECIMAL(38, 2)", [CENTS, CENT], None),
+    ("SUM", "DECIMAL(38, 2)", [CENTS, CENT, -CENT], CENTS),
+    ("AVG", "DECIMAL(38, 6)", [MICROS, MICROS, Decimal("-" + str(MICROS))], Decimal("3" * 32 + ".333333")),
+    ("AVG", "DECIMAL(38, 6)", [MICROS, MICROS], None),
     ("AVG", "TINYINT", [100, 100, 100], 100),
     ("AVG", "INT", [2147483647, 1, 1], 715827883),
     ("AVG", "INT", [7, -8], 0),

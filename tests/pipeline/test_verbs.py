@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -313,3 +314,17 @@ def test_an_event_time_under_another_name_and_a_computed_one() -> None:
     hourly = computed.select("at").window(tumble("1 hour")).agg(rows=count())
     found = hourly.collect(inputs={computed: pl.DataFrame({"ms": [0, 3_599_999, 3_600_000]})})
     assert found["rows"].to_list() == [2, 1]
+
+
+def test_a_decimal_sum_that_does_not_fit() -> None:
+    """Key 1 has too many digits in the middle only, key 2 at the end: per window and as a group."""
+    schema = {"key": "BIGINT NOT NULL", "amount": "DECIMAL(38, 0)", "at": "TIMESTAMP_LTZ(3) NOT NULL"}
+    payments = Pipeline("payments").source("payments", schema=schema, event_time="at")
+    most, at = Decimal("9" * 38), datetime(2024, 6, 7, 12, tzinfo=UTC)
+    amounts = [(1, most), (1, most), (2, most), (2, Decimal(1)), (1, Decimal("-" + "9" * 38)), (2, None)]
+    frame = pl.DataFrame(
+        {"key": [key for key, _ in amounts], "amount": pl.Series([amount for _, amount in amounts], dtype=pl.Decimal(38, 0)), "at": [at] * 6}
+    )
+    for grouped in (payments.window(tumble("1 hour")).group_by("key"), payments.group_by("key", ttl="forever")):
+        found = grouped.agg(total=col("amount").sum()).collect(inputs={payments: frame})
+        assert {row["key"]: row["total"] for row in found.to_dicts()} == {1: most, 2: None}
