@@ -12,7 +12,7 @@ COMPILE := .cache/uv/bin/uv pip compile --universal --generate-hashes --no-emit-
 # Tests that run before the others and alone: the tidy ones, and the one that looks at the clock.
 ALONE := tests/tidy tests/errors/test_codes.py tests/api/test_import_cost.py
 
-.PHONY: help setup demo check lint format types imports tidy fast test test-slow test-wheel test-notebook bench docs lock upgrade clean
+.PHONY: help setup demo check lint format types imports tidy fast test test-slow test-servers test-wheel test-notebook bench docs lock upgrade clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -33,6 +33,7 @@ check: lint types imports tidy fast  ## All checks that take less than five minu
 
 test: check  ## Everything: what has to pass before a change lands
 	@$(MAKE) --no-print-directory -j 3 test-slow test-wheel test-notebook
+	@$(MAKE) --no-print-directory test-servers
 
 lint: $(READY)  ## Style: rules and formatting
 	$(PYTHON) -m ruff check $(CHECKED)
@@ -52,10 +53,13 @@ tidy: $(READY)  ## Map, sizes, words, bans, docstrings, limits, secrets, the cos
 	$(PYTHON) -m pytest $(ALONE)
 
 fast: $(READY)  ## The tests that take a moment
-	$(PYTHON) -m pytest -n 3 --dist loadfile -m "not slow and not wheel and not notebook" $(ALONE:%=--ignore=%)
+	$(PYTHON) -m pytest -n 3 --dist loadfile -m "not slow and not servers and not wheel and not notebook" $(ALONE:%=--ignore=%)
 
 test-slow: $(READY)  ## The tests that take longer
-	$(PYTHON) -m pytest -m "slow and not wheel and not notebook"
+	$(PYTHON) -m pytest -m "slow and not servers and not wheel and not notebook"
+
+test-servers: $(READY)  ## The tests that start Kafka, Flink and Cassandra
+	$(PYTHON) -m pytest -m servers
 
 test-wheel: $(READY)  ## The built wheel, used from a fresh environment
 	$(PYTHON) -m pytest -m wheel

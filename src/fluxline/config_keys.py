@@ -91,6 +91,7 @@ _FLINK = _table(
     "The cluster that runs the pipelines.",
     {
         "gateway": Key("text", "Address of the SQL Gateway."),
+        "rest": Key("text", "Address of the job manager's REST interface."),
         "service": Key("text", "The managed service that runs Flink."),
         "application": Key("text", "The application's name in the managed service."),
         "parallelism": Key("count", "How many copies of an operator run."),

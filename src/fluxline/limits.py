@@ -61,6 +61,15 @@ STORE_CONNECTIONS_MAX = 16  # Clients of one store at the same time; more are se
 STORE_ADDRESS_BYTES_MAX = 4 * KIB  # The file that says where a store's owner listens.
 STORE_SOCKET_PATH_BYTES_MAX = 100  # Longest address of a Unix socket: the systems allow 104 to 108.
 
+# Cassandra
+CASSANDRA_BATCH_ROWS = 100  # Rows of one request, all of one partition: more wins little, and a refused row costs all of them once more.
+CASSANDRA_BATCH_BYTES = 256 * KIB  # ... or about so many bytes: nodes refuse mutations above 16 MiB, and slow down long before.
+CASSANDRA_REQUESTS_MAX = 64  # Requests of one sink that wait for an answer: one node is busy with them, and 16 MiB hold them.
+CASSANDRA_KEY_BYTES_MAX = 65_535  # One column of a key: the format of Cassandra's files has two bytes for its length.
+CASSANDRA_CONNECT_SECONDS = 10  # Longest wait for a node to accept a connection.
+CASSANDRA_REQUEST_SECONDS = 10  # Longest wait for an answer; a node gives up after 2 seconds by itself.
+CASSANDRA_RETRY_MS = 500  # Wait before rows are sent again: a node that restarts needs seconds, one that is busy less.
+
 # Functions
 PAD_CHARS_MAX = 1_000_000  # Length that LPAD and RPAD may fill up to: each row holds that text.
 
@@ -81,6 +90,13 @@ TABLE_CELL_CHARS_MAX = 80  # Longest value in a printed table, so that its colum
 
 # Saved stops
 STOPS_KEPT = 2  # Directories of clean stops that stay, the newest included.
+
+# Stack
+STACK_READY_MS_MAX = 120_000  # Longest wait for one server: Cassandra takes 12 s on a free machine, and several times that on a busy one.
+STACK_STOP_MS_MAX = 15_000  # A server that is asked to end has this long: Cassandra drains for five seconds.
+STACK_POLL_MS = 100  # Between two looks at a server that starts or ends.
+STACK_LOG_LINES_SHOWN = 20  # Last lines of a log in the message about a server that did not start.
+STACK_FREE_BYTES_MIN = 300 * MIB  # Room for the data of a fresh stack: its logs are laid out before anything is written.
 
 # Aggregates
 PARTIAL_FRAMES_MAX = 32  # Partial frames of one open window before they are merged: merging often costs, and so does keeping many.

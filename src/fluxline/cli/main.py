@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "query": "Ask the table store by SQL, also while a pipeline writes to it.",
     "status": "Say which pipelines run, and how they ended the last time.",
     "env": "Show the environments of the project.",
+    "stack": "Run Apache Kafka, Flink and Cassandra on this machine.",
     "connectors": "Show the systems that can be read and written.",
     "formats": "Show how bytes become rows and back.",
     "functions": "Show the functions that expressions may use.",

@@ -15,6 +15,7 @@ GROUP = "fluxline.connectors"  # Entry points through which other packages add c
 
 CONNECTORS: dict[str, Entry] = {
     "blackhole": Entry("fluxline.connectors.blackhole:CONNECTOR"),
+    "cassandra": Entry("fluxline.connectors.cassandra:CONNECTOR", extra="cassandra"),
     "datagen": Entry("fluxline.connectors.datagen:CONNECTOR"),
     "filesystem": Entry("fluxline.connectors.filesystem:CONNECTOR"),
     "print": Entry("fluxline.connectors.print:CONNECTOR"),
@@ -22,7 +23,6 @@ CONNECTORS: dict[str, Entry] = {
 }
 
 LATER: dict[str, str] = {
-    "cassandra": "Cassandra tables come with the Flink engine; the connector store keeps tables today.",
     "clickhouse": "ClickHouse tables come with the warehouse connectors; the connector store keeps tables today.",
     "dynamodb": "DynamoDB tables come with the cloud connectors; the connector store keeps tables today.",
     "elasticsearch": "Elasticsearch indexes come later; the connector store keeps tables today.",

@@ -1,0 +1,112 @@
+"""The local stack of a project: start, stop, look, as the command line asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fluxline.config_project import FILE_NAME
+from fluxline.errors import ConfigError, ResourceMissing, did_you_mean
+from fluxline.stack.environment import environment_text
+from fluxline.stack.lifecycle import PARTS, Start, down, log_lines, up
+from fluxline.stack.processes import is_running, memory_bytes, ports_of
+from fluxline.stack.state import read_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["PARTS", "LogOf", "ServerStatus", "Start", "environment", "logs", "stack_directory", "start_stack", "status", "stop_stack"]
+
+_SERVERS = {"kafka": ("kafka",), "flink": ("jobmanager", "taskmanager", "gateway"), "cassandra": ("cassandra",)}
+_PORT_OF = {"kafka": "kafka", "jobmanager": "flink", "taskmanager": "flink_task_data", "gateway": "flink_gateway", "cassandra": "cassandra"}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """What one process of a stack does now.
+
+    Attributes:
+        state: `serves`: it listens at its port; `starts`: it runs and does not listen yet; `ended`: it was started and runs no more.
+    """
+
+    name: str
+    part: str
+    state: str
+    pid: int
+    port: int
+    memory_bytes: int
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogOf:
+    """The last lines of one server's log."""
+
+    server: str
+    path: Path
+    lines: list[str]
+
+
+def stack_directory(start: Path, name: str) -> Path:
+    """Where the stack of this name lives: in the project of a file or folder, else in that folder itself."""
+    here = Path(start).resolve()
+    folder = here if here.is_dir() else here.parent
+    project = next((each for each in (folder, *folder.parents) if (each / FILE_NAME).is_file()), folder)
+    return project / ".fluxline" / "stack" / name
+
+
+def start_stack(parts: Sequence[str], directory: Path, start: Start, say: Callable[[str], None]) -> list[ServerStatus]:
+    """Start parts of a stack; how all of it stands then."""
+    up(parts, directory, start, say)
+    return status(directory)
+
+
+def stop_stack(directory: Path) -> list[str]:
+    """End a stack; the names of the servers that ran."""
+    return down(directory)
+
+
+def status(directory: Path) -> list[ServerStatus]:
+    """How each server stands; none where no stack was started."""
+    state = read_state(directory)
+    found = []
+    for process in state.processes:
+        port = state.ports[_PORT_OF[process.name]]
+        runs = is_running(process)
+        word = ("serves" if port in ports_of(process) else "starts") if runs else "ended"
+        log = str(directory / f"{process.name}.log")
+        found.append(ServerStatus(process.name, process.part, word, process.pid, port, memory_bytes(process), log))
+    return found
+
+
+def environment(directory: Path, name: str, keyspace: str) -> str:
+    """The environment that a running stack stands for, as the project file has it.
+
+    Raises:
+        ResourceMissing: FLX-4311, nothing of it runs.
+    """
+    serving = {each.name for each in status(directory) if each.state == "serves"}
+    parts = tuple(part for part in PARTS if serving.issuperset(_SERVERS[part]))
+    if not parts:
+        raise ResourceMissing("FLX-4311", f'no part of the stack "{directory.name}" runs', hint='Start it with "fluxline stack up".')
+    return environment_text(name, read_state(directory).ports, parts, keyspace)
+
+
+def logs(directory: Path, part: str, count: int) -> list[LogOf]:
+    """The last lines of a part, or of one of its servers.
+
+    Raises:
+        ConfigError: FLX-4310, there is no such part.
+        ResourceMissing: FLX-4311, it was never started.
+    """
+    known = [*_SERVERS, *_SERVERS["flink"]]
+    if part not in known:
+        raise ConfigError("FLX-4310", f'the stack has no part "{part}"', detail=f"It has {', '.join(known)}.", hint=did_you_mean(part, known))
+    paths = [(server, directory / f"{server}.log") for server in _SERVERS.get(part, (part,))]
+    found = [LogOf(server, path, log_lines(path, count)) for server, path in paths if path.exists()]
+    if not found:
+        raise ResourceMissing(
+            "FLX-4311", f'"{part}" of the stack "{directory.name}" was never started', hint=f'Start it with "fluxline stack up {part}".'
+        )
+    return found
