@@ -56,13 +56,19 @@ class Project:
         return tuple(name for name in self.environments if name not in self.abstract)
 
 
-def find_project(start: Path, *, version: str | None = None) -> Project | None:
-    """The project of the nearest file upwards from a file or folder; None if there is none."""
+def find_project_file(start: Path) -> Path | None:
+    """The nearest project file upwards from a file or folder; None if there is none."""
     here = Path(start).resolve()
     for folder in (here, *here.parents):
         if os.path.isfile(folder / FILE_NAME):  # noqa: PTH113  # Path.is_file raises where a folder above is closed to us
-            return load_project(folder / FILE_NAME, version=version)
+            return folder / FILE_NAME
     return None
+
+
+def find_project(start: Path, *, version: str | None = None) -> Project | None:
+    """The project of that file; None if there is none."""
+    file = find_project_file(start)
+    return None if file is None else load_project(file, version=version)
 
 
 def require_project(start: Path, *, version: str | None = None) -> Project:

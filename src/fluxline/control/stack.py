@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fluxline.config_project import FILE_NAME
+from fluxline.config_project import find_project_file
 from fluxline.errors import ConfigError, ResourceMissing, did_you_mean
 from fluxline.stack.environment import environment_text
 from fluxline.stack.lifecycle import PARTS, Start, down, log_lines, up
@@ -50,10 +50,10 @@ class LogOf:
 
 def stack_directory(start: Path, name: str) -> Path:
     """Where the stack of this name lives: in the project of a file or folder, else in that folder itself."""
+    file = find_project_file(start)  # not read: a stack is ended although the file is broken
     here = Path(start).resolve()
-    folder = here if here.is_dir() else here.parent
-    project = next((each for each in (folder, *folder.parents) if (each / FILE_NAME).is_file()), folder)
-    return project / ".fluxline" / "stack" / name
+    folder = file.parent if file is not None else here if here.is_dir() else here.parent
+    return folder / ".fluxline" / "stack" / name
 
 
 def start_stack(parts: Sequence[str], directory: Path, start: Start, say: Callable[[str], None]) -> list[ServerStatus]:

@@ -1,8 +1,8 @@
 """Aggregates: COUNT, SUM, AVG, MIN, MAX, each as partial results that a batch gives and that are merged by sum, min or max.
 
 SUM has the type of its values and wraps in it; of DECIMAL it has 38 digits, and is NULL where the whole sum has more. AVG of
-whole numbers is a whole number, without its fraction. MIN and MAX leave NaN out unless
-there is nothing else; in Flink it depends on which value came first.
+whole numbers is a whole number, without its fraction. MIN and MAX leave NaN out unless there is nothing else; in Flink it
+depends on which value came first.
 """
 
 from __future__ import annotations
