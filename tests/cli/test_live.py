@@ -179,6 +179,9 @@ def run_on_a_terminal(folder: Path, arguments: list[str], **variables: str) -> t
         os.environ.pop("LINES", None)
         os.execve(sys.executable, [sys.executable, "-m", "fluxline.cli.main", *arguments], {**os.environ, "TERM": "xterm", **variables})
     ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    modes = termios.tcgetattr(screen)
+    modes[3] |= termios.NOFLSH  # A typed ^C would throw away what was written and not read here yet, and a loaded machine reads late.
+    termios.tcsetattr(screen, termios.TCSANOW, modes)
     text, typed, until = "", False, time.monotonic() + 60
     while time.monotonic() < until:
         if not select.select([screen], [], [], 0.2)[0]:
