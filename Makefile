@@ -12,7 +12,7 @@ COMPILE := .cache/uv/bin/uv pip compile --universal --generate-hashes --no-emit-
 # Tests that run before the others and alone: the tidy ones, and the one that looks at the clock.
 ALONE := tests/tidy tests/errors/test_codes.py tests/api/test_import_cost.py
 
-.PHONY: help setup demo check lint format types imports tidy fast test test-slow test-servers test-wheel test-notebook bench docs lock upgrade clean
+.PHONY: help setup demo demo-stack check lint format types imports tidy fast test test-slow test-servers test-wheel test-notebook bench docs java lock upgrade clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -28,6 +28,17 @@ demo: $(READY)  ## Run the example pipeline on its recorded input and show what 
 	@$(VENV)/bin/fluxline query --project examples/sensors "SELECT * FROM hourly_averages ORDER BY mean DESC LIMIT 5"
 	@echo; echo "readings per sensor, from the table sensor_readings:"
 	@$(VENV)/bin/fluxline query --project examples/sensors "SELECT sensor_id, count(*) AS readings, max(temperature) AS warmest FROM sensor_readings GROUP BY sensor_id ORDER BY sensor_id"
+
+demo-stack: $(READY)  ## The same on Kafka, Flink and Cassandra, which are fetched, started at their known ports, and stopped
+	@set -e; cd examples/sensors; PATH="$(abspath $(VENV))/bin:$$PATH"; \
+	trap 'fluxline stop --env stack --cancel >/dev/null 2>&1; fluxline stack down --name demo' EXIT; \
+	fluxline stack up --name demo --standard-ports --fresh; \
+	echo; echo "replaying the readings to the topic sensor_data"; python produce.py; \
+	echo; fluxline submit --env stack --bounded --fresh --wait; \
+	echo; echo "hourly averages, asked by CQL:"; \
+	fluxline query --env stack "SELECT sensor_id, window_start, mean, readings FROM hourly_averages WHERE sensor_id = 1 LIMIT 5"; \
+	echo; echo "readings of one sensor:"; \
+	fluxline query --env stack "SELECT sensor_id, count(*) AS readings, max(temperature) AS warmest FROM sensor_readings WHERE sensor_id = 1"; echo
 
 check: lint types imports tidy fast  ## All checks that take less than five minutes together
 
@@ -72,6 +83,9 @@ bench: $(READY)  ## Measure, and compare with the agreed figures
 
 docs: $(READY)  ## Generate the reference pages from the code
 	$(PYTHON) tools/build_docs.py
+
+java: $(READY)  ## Compile the Java of Flink's side and write its jar
+	$(PYTHON) tools/build_java.py
 
 lock: .cache/uv/.ready  ## Lock what pyproject.toml asks for, keeping the versions that still fit
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [name ...]`: run the measurements that are named, or all, and print one table."""
+"""`python -m benchmarks [name ...]`: run the measurements that are named, or all that need no server (`kafka` and `flink` do); print one table."""
 
 from __future__ import annotations
 

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from fluxline.stack.running import running_stack
+
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
+
+    from fluxline.stack.running import Stack
 
 settings.register_profile("fluxline", derandomize=True, database=None, deadline=None)
 settings.load_profile("fluxline")
@@ -32,3 +36,17 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, p
         report.outcome = "failed"
         report.longrepr = f"{collector.nodeid} was skipped; a test that cannot run fails"
     return report
+
+
+@pytest.fixture(scope="session")
+def kafka_and_flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One Kafka and one Flink for all tests that share them; each takes topics of its own."""
+    with running_stack(("kafka", "flink"), directory=tmp_path_factory.mktemp("stack"), die_with_parent=True) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def cassandra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One node of Cassandra for all tests that share it; each takes tables or a keyspace of its own."""
+    with running_stack(("cassandra",), directory=tmp_path_factory.mktemp("stack"), die_with_parent=True) as stack:
+        yield stack

@@ -22,12 +22,13 @@ BEGIN, END = "<!-- generated: make docs -->", "<!-- end of the generated part --
 def build() -> dict[Path, str]:
     """The text of every generated file, by its path."""
     from tools.docs_code import api_page, cli_page, errors_page, limits_page, project_page
+    from tools.docs_equivalence import equivalence_page
     from tools.docs_support import readme_part, support_page
     from tools.docs_words import connectors_page, formats_page, functions_page
 
     pages = {
-        "api": api_page, "cli": cli_page, "connectors": connectors_page, "errors": errors_page, "formats": formats_page,
-        "functions": functions_page, "limits": limits_page, "project-file": project_page, "support": support_page,
+        "api": api_page, "cli": cli_page, "connectors": connectors_page, "equivalence": equivalence_page, "errors": errors_page,
+        "formats": formats_page, "functions": functions_page, "limits": limits_page, "project-file": project_page, "support": support_page,
     }  # fmt: skip
     built = {REFERENCE / f"{name}.md": write() for name, write in pages.items()}
     built[README] = with_part(README.read_text(encoding="utf-8"), readme_part())

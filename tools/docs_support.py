@@ -100,7 +100,7 @@ def readme_part() -> str:
         ),
         ("names", words(_modules()), words(name for name in ("charts", "metrics", "ml", "udf", "event") if name in LATER)),
         ("commands", words(COMMANDS), ""),
-        ("engines", words(["embedded"]), words(["flink"])),
+        ("engines", words(["embedded", "flink"]), ""),
     ]
     text = table(("", "works today", "known, and refused by name until later"), rows)
     return f"{text}\n\nEach refusal with its reason: [support](docs/reference/support.md)."

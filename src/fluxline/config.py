@@ -22,6 +22,7 @@ from fluxline.config_references import fill_placeholders, is_reference, refuse_r
 from fluxline.config_toml import Table, parse_key, parse_value, write_key, write_value
 from fluxline.errors import ConfigError, DefinitionError, NameNotFound, UnsupportedByEngine, did_you_mean
 from fluxline.limits import REJECT_SHARE_MAX
+from fluxline.options import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +35,7 @@ __all__ = [
     "Connection",
     "EmbeddedOptions",
     "Environment",
+    "FlinkOptions",
     "Project",
     "Shown",
     "Table",
@@ -51,6 +53,20 @@ __all__ = [
 ]
 
 Guarantee = Literal["at_most_once", "at_least_once", "exactly_once"]
+_FLINK_DECLARED = {
+    "parallelism.default": "parallelism",
+    "execution.checkpointing.interval": "checkpoint_interval",
+    "execution.checkpointing.savepoint-dir": "savepoint_directory",
+    "state.savepoints.dir": "savepoint_directory",
+    "pipeline.name": "",
+    "pipeline.auto-watermark-interval": "",
+    "pipeline.max-parallelism": "",
+    "table.local-time-zone": "",
+    "execution.runtime-mode": "",
+    "table.exec.sink.not-null-enforcer": "",
+    "execution.state-recovery.path": "",
+}
+"""Options of Flink that a declared option sets, or Fluxline itself."""
 DIRECTORY_DEFAULT = ".fluxline/{environment}"
 
 
@@ -65,6 +81,27 @@ class EmbeddedOptions:
 
     directory: Path
     rejected_share_max: float = REJECT_SHARE_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class FlinkOptions:
+    """The cluster that runs the pipelines, and how.
+
+    Attributes:
+        gateway: address of the SQL Gateway, or None where the file does not say.
+        rest: address of the job manager's REST interface, likewise.
+        parallelism: how many copies of an operator run; None leaves it to the cluster.
+        checkpoint_interval_ms: time between two checkpoints, likewise.
+        savepoint_directory: where savepoints go, likewise.
+        properties: raw options, as text.
+    """
+
+    gateway: str | None = None
+    rest: str | None = None
+    parallelism: int | None = None
+    checkpoint_interval_ms: int | None = None
+    savepoint_directory: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +128,7 @@ class Environment:
     topics: str | None
     tables: str | None
     embedded: EmbeddedOptions
+    flink: FlinkOptions
     connections: Mapping[str, Connection]
     bindings: Mapping[str, Table]
     project_directory: Path
@@ -176,6 +214,7 @@ def resolve_environment(
         topics=cast("str | None", values.get("topics")),
         tables=cast("str | None", values.get("tables")),
         embedded=_embedded_options(settings.table("embedded"), chosen, project.directory),
+        flink=_flink_options(settings.table("flink")),
         connections=connections,
         bindings=bindings,
         project_directory=project.directory,
@@ -244,6 +283,29 @@ def _embedded_options(table: Table, environment: str, project_directory: Path) -
     return EmbeddedOptions(project_directory / directory, float(share))
 
 
+def _flink_options(table: Table) -> FlinkOptions:
+    values = table.values
+    properties = {}
+    for key, value in cast("Mapping[str, object]", values.get("properties", {})).items():
+        if key in _FLINK_DECLARED:
+            option = _FLINK_DECLARED[key]
+            hint = f'Write {option} = ... in the table "flink" instead.' if option else "Take it away: Fluxline sets it, and rows depend on it."
+            raise ConfigError("FLX-1024", f'"{key}" is not for raw properties of Flink', hint=hint, place=table.place("properties", key))
+        if isinstance(value, dict | list):
+            hint = 'Write the key in quotes: "table.exec.state.ttl" = "1 d".'
+            raise ConfigError("FLX-1024", f'property "{key}" of Flink is no single value', hint=hint, place=table.place("properties", key))
+        properties[key] = ("true" if value else "false") if isinstance(value, bool) else str(value)
+    interval = values.get("checkpoint_interval")
+    return FlinkOptions(
+        gateway=cast("str | None", values.get("gateway")),
+        rest=cast("str | None", values.get("rest")),
+        parallelism=cast("int | None", values.get("parallelism")),
+        checkpoint_interval_ms=None if interval is None else parse_duration(interval, name="checkpoint_interval"),
+        savepoint_directory=cast("str | None", values.get("savepoint_directory")),
+        properties=properties,
+    )
+
+
 def binding_for(environment: Environment, name: str, *, keyed: bool, place: Place | None = None) -> Binding:
     """Where a name of a pipeline lives: its entry under `bindings`, else the environment's `topics` or `tables`.
 
@@ -308,8 +370,9 @@ def unsupported(environment: Environment) -> tuple[UnsupportedByEngine, ...]:
         detail = "This version reads and checks it, and does not act on it."
         found.append(UnsupportedByEngine("FLX-1020", fact, detail=detail, hint=hint, place=settings.place(*path)))
 
-    if environment.engine == "flink":
-        refuse('the engine "flink" cannot run in this version', 'Choose an environment with engine = "embedded".', "engine")
+    for key in ("service", "application"):
+        if key in settings.table("flink").values:
+            refuse("this version knows no managed Flink", f'Take "{key}" away, and name a gateway.', "flink", key)
     if "broker" in settings.values:
         refuse("this version has no broker", 'Take "broker" away, or write unset = ["broker"].', "broker")
     for name in settings.table("receivers").values:
@@ -325,12 +388,21 @@ def unsupported(environment: Environment) -> tuple[UnsupportedByEngine, ...]:
     return tuple(found)
 
 
-def refuse_unsupported(environment: Environment) -> None:
-    """Refuse an environment that is to run and asks for what this version does not do.
+def refuse_unsupported(environment: Environment, engine: Literal["embedded", "flink"] | None = "embedded") -> None:
+    """Refuse an environment that is to run and asks for what this version does not do, or for another engine.
+
+    Args:
+        environment: it is to run.
+        engine: the one that the caller starts; None if it starts none.
 
     Raises:
-        UnsupportedByEngine: FLX-1020.
+        UnsupportedByEngine: FLX-1020, FLX-1023.
     """
+    if engine is not None and environment.engine != engine:
+        fact = f'environment "{environment.name}" runs on the engine "{environment.engine}"'
+        other = 'Start it there with "fluxline submit"' if environment.engine == "flink" else 'Run it in this process with "fluxline run"'
+        hint = f"{other}, or choose another environment with --env."
+        raise UnsupportedByEngine("FLX-1023", fact, hint=hint, place=environment.settings.place("engine"))
     for error in unsupported(environment):
         raise error
 

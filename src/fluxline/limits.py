@@ -29,6 +29,20 @@ ZSTD_WINDOW_LOG_MAX = 27  # 128 MiB: the largest window that every zstd decoder 
 DATAGEN_BLOCK_ROWS = 8_192  # Rows that datagen makes at once. Part of what the rows are: another value gives other rows.
 DATAGEN_LENGTH_MAX = 10_000  # Characters, bytes or elements of one generated value: a block of them fits in 80 MB.
 
+# Topics
+KAFKA_METADATA_SECONDS = 1.0  # One question for topics: short, so that what librdkafka reports is heard between two.
+KAFKA_CONNECT_ATTEMPTS = 5  # Brokers that do not answer so many questions of a new client are not there.
+KAFKA_ANSWER_SECONDS = 10.0  # A question for offsets: its partition may be changing its leader.
+KAFKA_CONSUME_RECORDS = 10_000  # Records of one fetch from librdkafka's queue: more save nothing, fewer cost calls.
+KAFKA_CONSUME_SECONDS = 0.02  # Wait for the first record of a fetch: so late a change of what is fetched is noticed.
+KAFKA_FILL_SECONDS = 0.002  # Wait for the others: it is the latency of a slow topic, and makes the blocks of a fast one large.
+KAFKA_BUFFER_BYTES_MAX = 16 * MIB  # Fetched records of one source that wait for the engine; beyond it nothing is fetched.
+KAFKA_SEND_RECORDS = 10_000  # Records handed to librdkafka in one call: it begins to send while the next are prepared.
+KAFKA_SEND_BYTES_MAX = 256 * MIB  # Bytes of a batch that may wait in librdkafka: it holds a copy of each record.
+KAFKA_DELIVERY_POLL_SECONDS = 0.1  # Wait for acknowledgements between two looks.
+KAFKA_TROUBLES_KEPT = 20  # What librdkafka said last of what went wrong; an error message shows the last three.
+KAFKA_GROUP_WAIT_SECONDS = 0.1  # Wait of a member of a group for records: how soon it hears that it is to stop.
+
 # Sinks of files
 WRITE_BUFFER_BYTES_MAX = 1 * MIB  # Bytes that wait in memory before they are written; also one gzip member or zstd frame.
 PART_BYTES_DEFAULT = 128 * MIB  # Length at which a directory sink begins its next file, as in Flink.
@@ -68,7 +82,16 @@ CASSANDRA_REQUESTS_MAX = 64  # Requests of one sink that wait for an answer: one
 CASSANDRA_KEY_BYTES_MAX = 65_535  # One column of a key: the format of Cassandra's files has two bytes for its length.
 CASSANDRA_CONNECT_SECONDS = 10  # Longest wait for a node to accept a connection.
 CASSANDRA_REQUEST_SECONDS = 10  # Longest wait for an answer; a node gives up after 2 seconds by itself.
+CASSANDRA_PAGE_ROWS = 5_000  # Rows of a query that come at once: what the driver takes by itself.
 CASSANDRA_RETRY_MS = 500  # Wait before rows are sent again: a node that restarts needs seconds, one that is busy less.
+
+# Flink
+FLINK_ANSWER_SECONDS = 30  # Longest wait for one answer of a REST interface: planning happens in the background, answers come at once.
+FLINK_POLL_MS = 50  # Between two looks at a statement or job: planning takes 0.1 to 2 s.
+FLINK_STATEMENT_MS_MAX = 120_000  # Longest wait for one statement: a bounded query on a busy cluster takes its time.
+FLINK_STOP_MS_MAX = 300_000  # Longest wait for a savepoint: large state takes minutes.
+FLINK_RESULT_ROWS_MAX = 100_000  # Rows of one answer: they are in memory.
+FLINK_SPREAD_PARTITIONS_MAX = 128  # Partitions with a key of our choice: one per key group; with more, hashing is even enough.
 
 # Functions
 PAD_CHARS_MAX = 1_000_000  # Length that LPAD and RPAD may fill up to: each row holds that text.
@@ -107,3 +130,9 @@ DRIVE_POLLS_MAX = 1_000_000  # Polls of a driven run at one step; a source that 
 
 # Definition
 NAMES_KEPT_MAX = 1_024  # Names of operators that are remembered: more than a plan has, and little memory.
+
+# Deployments
+FLINK_START_MS_MAX = 60_000  # From the submission to the last vertex that runs; state is read back meanwhile.
+WORKER_START_MS_MAX = 60_000  # A worker connects, joins its group and opens its systems.
+WORKER_END_MS_MAX = 30_000  # A worker that was asked to end finishes what is at hand.
+WORKER_DRAIN_MS_MAX = 120_000  # Workers write what a stopped job has left in their topics.

@@ -119,13 +119,15 @@ class LogicalType:
 class Field:
     """One column of a table: a name, a type, and tags such as `PII` that state what the column is.
 
-    A hidden field travels with the rows and is not part of what a user selects or a sink writes.
+    A hidden field travels with the rows and is not part of what a user selects or a sink writes. A field of a source with
+    `metadata` is not part of the record: the system that the record comes from knows it under that name (an offset).
     """
 
     name: str
     type: LogicalType
     tags: tuple[str, ...] = ()
     hidden: bool = False
+    metadata: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,10 @@ class TableSchema:
     def names(self) -> tuple[str, ...]:
         """The names of the visible fields, in order."""
         return tuple(item.name for item in self.fields if not item.hidden)
+
+    def of_records(self) -> TableSchema:
+        """The schema without what the system knows beside the records."""
+        return TableSchema(tuple(item for item in self.fields if item.metadata is None))
 
     def visible(self) -> TableSchema:
         """The schema without its hidden fields."""

@@ -8,13 +8,12 @@ class Payment(Schema):
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import Annotated, TypeAlias
 
 from fluxline import schema as kinds
-from fluxline.pipeline.declare import Tag
+from fluxline.pipeline.declare import Metadata, Tag
 from fluxline.pipeline.expr import Then, When
 from fluxline.pipeline.group_by import GroupBy
-from fluxline.pipeline.later import LATER, Refused
 from fluxline.pipeline.windows import Window
 from fluxline.schema import LogicalType
 
@@ -72,16 +71,7 @@ def BINARY(length: int) -> LogicalType:  # noqa: N802  # Flink's own name
     return LogicalType("BINARY", length=length)
 
 
-if not TYPE_CHECKING:  # A type checker would take any name for known.
-
-    def __getattr__(name: str) -> object:
-        """A type that comes later refuses when it is used."""
-        if f"types.{name}" in LATER:
-            return Refused(f"types.{name}")
-        raise AttributeError(f"module 'fluxline.types' has no attribute {name!r}")
-
-
 __all__ = [
     "BIGINT", "BINARY", "BOOLEAN", "BYTES", "CHAR", "DECIMAL", "DOUBLE", "FLOAT", "INT", "PII", "SMALLINT", "STRING", "TIME", "TIMESTAMP",
-    "TIMESTAMP_LTZ", "TINYINT", "VARBINARY", "VARCHAR", "GroupBy", "LogicalType", "Tag", "Then", "When", "Window",
+    "TIMESTAMP_LTZ", "TINYINT", "VARBINARY", "VARCHAR", "GroupBy", "LogicalType", "Metadata", "Tag", "Then", "When", "Window",
 ]  # fmt: skip

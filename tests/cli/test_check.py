@@ -38,14 +38,77 @@ def test_the_project_is_found_from_a_folder_below(project: Path, command: Comman
     assert command("check").out == "demo: can run in dev\n"
 
 
-def test_an_environment_of_another_engine_is_named(project: Path, command: Command) -> None:
-    """What was not checked must not look as if it was."""
+def test_an_environment_on_flink_is_compiled(project: Path, command: Command) -> None:
+    """What Flink cannot do there is refused by name, without asking a server."""
     with (project / "fluxline.toml").open("a") as file:
-        file.write('\n[environments.staging]\nengine = "flink"\n')
+        file.write('\n[environments.stack]\nengine = "flink"\ntopics = "files"\n')
+        file.write('connections.files = { connector = "filesystem", path = "in/{name}/", format = "json" }\n')
     outcome = command("check")
-    assert (outcome.code, outcome.out) == (0, "demo: can run in dev; of another engine, and not checked: staging\n")
-    refused = command("check", "--env", "staging")
-    assert (refused.code, refused.err.splitlines()[0].split("  ")[:2]) == (2, ["FLX-1020", 'the engine "flink" cannot run in this version'])
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("FLX-")
+
+
+CONNECTED = """\
+demo: can run in dev
+  source readings at filesystem: 1 partition
+  sink hourly_averages at store: not asked
+  sink alerts at store: not asked
+  sink late_readings at store: not asked
+  sink rejected at store: not asked
+"""
+
+
+def test_connect_opens_what_the_environment_names(project: Path, command: Command) -> None:
+    """A source shows its partitions; what has nothing to ask is not taken for asked, and nothing is made."""
+    outcome = command("check", "--connect")
+    assert (outcome.code, outcome.out, outcome.err) == (0, CONNECTED, "")
+    (entry,) = command("check", "--connect", "-o", "json").data["pipelines"]
+    assert entry["connected"][0] == {"name": "readings", "role": "source", "connector": "filesystem", "facts": ["1 partition"]}
+    assert not (project / ".fluxline").exists()
+
+
+def test_connect_tells_all_problems_at_once(project: Path, command: Command) -> None:
+    """No file, no node: it is one problem though four tables would live there; a sink without the key that its connector needs is not asked."""
+    text = (project / "fluxline.toml").read_text()
+    node = '{ connector = "cassandra", contact_points = ["127.0.0.1"], port = 1, keyspace = "k" }'
+    (project / "fluxline.toml").write_text(text.replace('{ connector = "store", path = ".fluxline/{environment}/tables.duckdb" }', node))
+    outcome = command("check", "--connect", "--set", "bindings.readings.path=nowhere.ndjson")
+    assert (outcome.code, outcome.out) == (1, "")
+    codes = [line.split("  ")[0] for line in outcome.err.splitlines() if line.startswith("FLX")]
+    assert codes == ["FLX-2152", "FLX-2152", "FLX-2152", "FLX-4201", "FLX-4751"]
+    assert outcome.err.endswith("\n\n5 problems\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "code", "reason"),
+    [
+        ("counters = true", "FLX-1106", "Adding to a counter is not idempotent"),
+        ("lightweight_transactions = true", "FLX-1106", "A write with IF takes no timestamp of ours"),
+        ('partition_key = ["mean"]', "FLX-1151", "the pipeline's key is (sensor_id, window_start)"),
+        ('time_bucket = "1 day", clustering = ["sensor_id"]', "FLX-1158", "the first timestamp of the clustering columns, and they are (sensor_id)"),
+    ],
+)
+def test_what_no_table_of_cassandra_can_be_is_refused_without_a_node(option: str, code: str, reason: str, project: Path, command: Command) -> None:
+    """With the reason, before anything runs."""
+    with (project / "fluxline.toml").open("a") as file:
+        file.write('\n[environments.far]\nextends = "dev"\ntables = "far"\n')
+        file.write(f'connections.far = {{ connector = "cassandra", contact_points = ["c"], keyspace = "k", {option} }}\n')
+    outcome = command("check", "--env", "far")
+    assert (outcome.code, outcome.out, outcome.err.split("  ")[0]) == (2, "", code)
+    assert reason in outcome.err
+
+
+def test_connect_opens_the_secrets(project: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check without it leaves them closed, for it may run where they are not."""
+    text = (project / "fluxline.toml").read_text()
+    node = '{ connector = "cassandra", contact_points = ["127.0.0.1"], port = 1, keyspace = "k", username = "u", password = "${env:CASS_PASSWORD}" }'
+    (project / "fluxline.toml").write_text(text + f'\n[environments.far]\nextends = "dev"\ntables = "far"\nconnections.far = {node}\n')
+    monkeypatch.delenv("CASS_PASSWORD", raising=False)
+    assert command("check", "--env", "far").code == 0
+    outcome = command("check", "--connect", "--env", "far")
+    assert outcome.code == 2
+    assert "CASS_PASSWORD" in outcome.err
+    assert command("check", "--connect").code == 0
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -91,7 +154,7 @@ def test_a_mistake_of_the_project_file_is_told_once(project: Path, command: Comm
         (["check", "no_such_module"], 'FLX-2160  there is no file, folder or module "no_such_module"'),
         (["check", "--pipeline", "demi"], 'FLX-2161  "." has no pipeline "demi"'),
         (["check", "--set", "embedded.rejected_share_max"], 'FLX-1021  "embedded.rejected_share_max" is no override'),
-        (["explain", "--engine", "flink"], 'FLX-2190  explaining a plan for the engine "flink" is not part of this version'),
+        (["explain", "--engine", "spark"], 'FLX-2190  there is no engine "spark"'),
         (["explain", "--env", "prod"], 'FLX-1007  no environment "prod"'),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

@@ -97,7 +97,7 @@ def test_an_aggregate_and_an_operator(command: Command) -> None:
     ("arguments", "first", "hint"),
     [
         (["connectors", "show", "filesytem"], 'FLX-1120  no connector "filesytem"', 'Did you mean "filesystem"?'),
-        (["connectors", "show", "kafka"], 'FLX-2190  connector "kafka" is not part of this version', "This version has"),
+        (["connectors", "show", "mqtt"], 'FLX-2190  connector "mqtt" is not part of this version', "This version has"),
         (["formats", "show", "jsn"], 'FLX-1120  no format "jsn"', 'Did you mean "json"?'),
         (["functions", "show", "uper"], 'FLX-2106  no function "uper"', 'Did you mean "UPPER"?'),
     ],

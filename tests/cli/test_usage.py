@@ -26,7 +26,7 @@ CASES = {
         'FLX-1201  "--output" of "fluxline check" has a value that cannot be\n'
         'detail: "xml" is not one of "text", "json".\nhint: See "fluxline check --help".\n',
     ),
-    "missing argument": (["query"], 'FLX-1201  "fluxline query" needs SQL\nhint: See "fluxline query --help".\n'),
+    "missing argument": (["query"], 'FLX-1201  "fluxline query" needs QUERY\nhint: See "fluxline query --help".\n'),
     "argument too many": (
         ["new", "demo", "shop"],
         'FLX-1201  got unexpected extra argument (shop)\nhint: See "fluxline new --help".\n',

@@ -188,7 +188,7 @@ def test_what_this_version_does_not_do_is_named_one_by_one(write: Write) -> None
     ]
     with pytest.raises(UnsupportedByEngine, match="no broker"):
         refuse_unsupported(resolve_environment(project, "dev"))
-    with pytest.raises(UnsupportedByEngine, match='the engine "flink" cannot run'):
+    with pytest.raises(UnsupportedByEngine, match='runs on the engine "flink"'):
         refuse_unsupported(resolve_environment(project, "staging"))
     fine = resolve_environment(project, "fine")
     refuse_unsupported(fine)

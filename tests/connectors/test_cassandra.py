@@ -18,9 +18,9 @@ from fluxline.batch import DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE
 from fluxline.clock import VirtualClock
 from fluxline.connectors import load_connector
 from fluxline.connectors.cassandra import sink as sink_module
-from fluxline.connectors.cassandra.cql import TableColumn, cql_type, create_keyspace, quote, table_of
+from fluxline.connectors.cassandra.cql import Bucket, TableColumn, cql_type, create_keyspace, quote, table_of
 from fluxline.connectors.cassandra.requests import Piece, Requests, Row
-from fluxline.connectors.cassandra.rows import arrange, cut
+from fluxline.connectors.cassandra.rows import arrange, bucketed, cut
 from fluxline.connectors.cassandra.sink import CassandraSink
 from fluxline.connectors.cassandra.values import encode_column, has_finer_digits
 from fluxline.errors import ConfigError, ConnectionLost, RecoveryError, UnsupportedByEngine
@@ -121,6 +121,51 @@ def test_each_difference_of_a_table_is_named() -> None:
     ]
 
 
+def test_a_time_bucket_bounds_a_partition() -> None:
+    """It is a column of the table's partition key that the pipeline's key does not have; its order does not matter."""
+    given = {"time_bucket": "1 day", "clustering": ["window_start DESC"]}
+    table = table_of("hourly", HOURLY, ("sensor_id", "window_start"), options_of(**given))
+    assert table.create() == (
+        "CREATE TABLE IF NOT EXISTS k.hourly (\n"
+        "    sensor_id bigint,\n"
+        "    time_bucket timestamp,\n"
+        "    window_start timestamp,\n"
+        "    mean double,\n"
+        '    "Token" text,\n'
+        "    PRIMARY KEY ((sensor_id, time_bucket), window_start)\n"
+        ") WITH CLUSTERING ORDER BY (window_start DESC)"
+    )
+    assert table.delete() == "DELETE FROM k.hourly USING TIMESTAMP ? WHERE sensor_id = ? AND time_bucket = ? AND window_start = ?"
+    plain = table_of("hourly", HOURLY, ("sensor_id", "window_start"), options_of(clustering=["window_start DESC"]))
+    assert table.differences(plain.described()) == [
+        'Column "time_bucket" (timestamp) is missing in the table.',
+        "The partition key is (sensor_id) in the table and (sensor_id, time_bucket) in the pipeline.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "fact"),
+    [
+        (("sensor_id",), {}, "has no timestamp to make a time bucket of"),
+        (("window_start",), {}, "has no timestamp to make a time bucket of"),
+        (("sensor_id", "window_start"), {"time_bucket_column": "mean"}, 'has a column "mean" already'),
+    ],
+)
+def test_a_time_bucket_that_cannot_be_made_is_refused(key: tuple[str, ...], given: dict[str, object], fact: str) -> None:
+    with pytest.raises(ConfigError, match="FLX-1158") as caught:
+        table_of("hourly", HOURLY, key, options_of(time_bucket="1 day", **given))
+    assert fact in caught.value.fact
+
+
+def test_a_time_bucket_is_rounded_towards_the_past() -> None:
+    """By hand: six hours from 1970 on; microseconds are below a millisecond of no account; NULL stays NULL."""
+    schema = schema_of(at="TIMESTAMP(6)")
+    times = [moment(2024, 6, 7, 8, 9), moment(2024, 6, 7, 12), moment(2024, 6, 7, 11, 59, 59, 999_999), moment(1969, 12, 31, 23), None]
+    column = bucketed(batch_of(schema, [[each] for each in times]), Bucket("b", "at", 6 * 3_600_000))
+    wanted = [moment(2024, 6, 7, 6), moment(2024, 6, 7, 12), moment(2024, 6, 7, 6), moment(1969, 12, 31, 18), None]
+    assert column.series().to_list() == wanted
+
+
 def test_a_collection_that_is_not_frozen_takes_the_same_values() -> None:
     table = table_of("t", schema_of(id="INT", tags="ARRAY<STRING>"), ("id",), options_of())
     assert table.described()["tags"].type == "frozen<list<text>>"
@@ -132,6 +177,7 @@ def test_a_collection_that_is_not_frozen_takes_the_same_values() -> None:
     [
         ({"counters": True}, "counters", "not idempotent"),
         ({"lightweight_transactions": True}, "lightweight_transactions", "no timestamp"),
+        ({"time_bucket": "1 ms"}, "time_bucket", "at least 1 second"),
         ({"ttl": "1500 ms"}, "ttl", "whole seconds"),
         ({"ttl": "8000 days"}, "ttl", "20 years"),
         ({"username": "ann"}, "password", "both"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import pytest
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
-from cassandra.policies import RoundRobinPolicy
 
 from fluxline.batch import DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE, Batch, Column
 from fluxline.connectors import load_connector
@@ -24,47 +21,10 @@ from tests.connectors.cassandra_rows import batch_of, context_of, moment, schema
 from tests.connectors.lines import NUMBERS, numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from fluxline.connectors.base import SinkContext
-    from fluxline.schema import TableSchema
+    from tests.connectors.cassandra_node import Node
 
 pytestmark = pytest.mark.servers
-NAMES = (f"t{number}" for number in itertools.count())
-
-
-class Node:
-    """A running node, asked with the driver itself."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        profile = ExecutionProfile(load_balancing_policy=RoundRobinPolicy(), request_timeout=30)
-        self._cluster = Cluster(["127.0.0.1"], port=port, protocol_version=5, execution_profiles={EXEC_PROFILE_DEFAULT: profile})
-        self._session = self._cluster.connect()
-
-    def ask(self, text: str) -> list[Any]:
-        """The rows of a statement."""
-        return [tuple(row) for row in self._session.execute(text)]
-
-    def context(self, schema: TableSchema, key: tuple[str, ...], **options: Any) -> SinkContext:
-        """A context for a table that is not there yet."""
-        updating = options.pop("updating", False)
-        return context_of(next(NAMES), schema, key, {"port": self.port, "keyspace": "fluxline", **options}, updating=updating)
-
-    def close(self) -> None:
-        """Let go."""
-        self._cluster.shutdown()
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """One node for all tests here."""
-    from fluxline.stack.running import running_stack
-
-    with running_stack(("cassandra",), directory=tmp_path_factory.mktemp("stack"), die_with_parent=True) as stack:
-        node = Node(stack.cassandra.port)
-        yield node
-        node.close()
 
 
 def write(context: SinkContext, *batches: Batch) -> list[Any]:
@@ -143,6 +103,22 @@ def test_an_updating_stream_replaces_and_deletes(node: Node) -> None:
     second = batch_of(schema, [["a", 1, 1.0], ["a", 1, None], ["b", 1, 3.0], ["a", 3, None]], [UPDATE_BEFORE, UPDATE_AFTER, DELETE, INSERT])
     assert [(written.acknowledged, written.rejects) for written in write(context, first, second)] == [(3, ()), (4, ())]
     assert node.ask(f"SELECT sensor, hour, mean FROM fluxline.{context.name}") == [("a", 3, None), ("a", 2, 2.0), ("a", 1, None)]
+
+
+def test_a_time_bucket_is_written_and_deletes_find_it(node: Node) -> None:
+    """Days by hand; a row without a time is rejected for that."""
+    schema = schema_of(sensor="INT", at="TIMESTAMP_LTZ(3)", value="DOUBLE")
+    context = node.context(schema, ("sensor", "at"), time_bucket="1 day", clustering=["at DESC"], updating=True)
+    late, early, next_day = moment(2024, 6, 7, 23, 59, 59, 999_000), moment(2024, 6, 7), moment(2024, 6, 8)
+    first = batch_of(schema, [[1, late, 1.0], [1, early, 2.0], [1, next_day, 3.0], [1, None, 4.0]], [INSERT] * 4)
+    second = batch_of(schema, [[1, early, 2.0]], [DELETE])
+    written = write(context, first, second)
+    assert [(each.acknowledged, [reject.index for reject in each.rejects]) for each in written] == [(3, [3]), (1, [])]
+    assert written[0].rejects[0].detail == 'column "at" is part of the key, and NULL'
+    found = node.ask(f"SELECT time_bucket, at, value FROM fluxline.{context.name} WHERE sensor = 1 AND time_bucket = '2024-06-07'")
+    assert found == [(early, late, 1.0)]
+    assert node.ask(f"SELECT at FROM fluxline.{context.name} WHERE sensor = 1 AND time_bucket = '2024-06-08'") == [(next_day,)]
+    write(context)  # What it made fits.
 
 
 def test_a_row_that_the_node_refuses_is_rejected_alone(node: Node) -> None:

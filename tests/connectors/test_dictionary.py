@@ -46,4 +46,4 @@ def test_guarantees_that_the_planner_relies_on() -> None:
     assert load_connector("print").upserts
     assert load_connector("blackhole").appends_guarantee == "at_most_once"
     assert load_connector("blackhole").upserts
-    assert [name for name in CONNECTORS if load_connector(name).takes_format] == ["filesystem"]
+    assert [name for name in CONNECTORS if load_connector(name).takes_format] == ["filesystem", "kafka"]

@@ -6,6 +6,7 @@ import gzip
 import io
 import itertools
 import sys
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,15 @@ from fluxline.clock import SystemClock, VirtualClock
 from fluxline.connectors import CONNECTORS, load_connector
 from fluxline.connectors.base import Connector, SinkContext, SourceContext
 from fluxline.connectors.blackhole import BlackholeOptions
+from fluxline.connectors.kafka.options import KafkaOptions
 from fluxline.connectors.print import PrintOptions, PrintSink
 from fluxline.connectors.store import StoreOptions
 from fluxline.options import read_options
 from fluxline.schema import Field, TableSchema, parse_type
 from fluxline.store.client import query
 from fluxline.testing.contracts import SinkContract, SourceContract
-from tests.connectors.lines import NUMBERS, numbers, sink_context
+from tests.connectors.brokers import broker
+from tests.connectors.lines import NUMBERS, LineEncoder, numbers, sink_context
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -50,6 +53,7 @@ class SourceCase:
     options: Mapping[str, object]
     prepare: Callable[[Path], object] = lambda _directory: None
     schema: TableSchema = NUMBERS
+    asked_to_end: bool = False
 
 
 def parts(directory: Path) -> None:
@@ -85,8 +89,20 @@ SOURCES = {
         },
         schema=SCHEMA,
     ),
+    "kafka": SourceCase("kafka", {"bootstrap_servers": [], "topic": "contract"}, lambda _directory: filled_topic(), asked_to_end=True),
     "datagen, no rows": SourceCase("datagen", {"number_of_rows": 1, "partitions": 2}, schema=SCHEMA),
 }
+
+
+def filled_topic() -> dict[str, object]:
+    """A topic with records in one partition, none in the others."""
+    return {"bootstrap_servers": broker().fill("contract", {0: [b"%d" % number for number in range(25_000)], 1: [b"7", None, b"8"]})}
+
+
+def pause(clock: VirtualClock) -> None:
+    """Time passes for us and for the brokers."""
+    clock.advance(10)
+    threading.Event().wait(0.01)
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -94,13 +110,15 @@ def test_source_keeps_the_contract(name: str, tmp_path: Path) -> None:
     case = SOURCES[name]
     connector = load_connector(case.connector)
     assert connector.source is not None
-    options = read_options(connector.options, case.options, of=name)
-    assert connector.source_bounded(options)
-    case.prepare(tmp_path)
+    prepared = case.prepare(tmp_path)
+    found = prepared if isinstance(prepared, dict) else {}
+    options = read_options(connector.options, {**case.options, **found}, of=name)
+    assert connector.source_bounded(options) == (not case.asked_to_end)
     clock = VirtualClock(1_700_000_000_000)
     opener = connector.source
     contract = SourceContract(
-        open_source=lambda: opener(SourceContext("input", options, case.schema, tmp_path, clock)), pass_time=lambda: clock.advance(10)
+        open_source=lambda: opener(SourceContext("input", options, case.schema, tmp_path, clock, case.asked_to_end)),
+        pass_time=lambda: pause(clock),
     )
     contract.check()
 
@@ -164,6 +182,20 @@ def store_case(*, keyed: bool) -> SinkCase:
     return SinkCase("store", context, rows, keyed=keyed, shared=True, histories=3)
 
 
+def kafka_case() -> SinkCase:
+    """The sink `kafka`; each place is a topic."""
+
+    def context(directory: Path) -> SinkContext:
+        topic = f"sink-{directory.parent.name}-{directory.name}"
+        servers = broker().fill(topic, {})
+        return replace(sink_context(directory, KafkaOptions(bootstrap_servers=servers, topic=topic)), key=("number",), make_key_encoder=LineEncoder)
+
+    def rows(context: SinkContext) -> list[int]:
+        return [int(value or b"") for value in broker().values(f"sink-{context.directory.parent.name}-{context.directory.name}")]
+
+    return SinkCase("kafka", context, rows, histories=2)
+
+
 SINKS = {
     "filesystem, a file": file_case({"path": "out.ndjson"}),
     "filesystem, a file with a heading": file_case({"path": "out.csv"}, b"number\n"),
@@ -171,6 +203,7 @@ SINKS = {
     "filesystem, zstd": file_case({"path": "out.ndjson.zst"}),
     "filesystem, a directory": file_case({"path": "out/"}),
     "filesystem, a directory of zstd": file_case({"path": "out", "part_suffix": ".ndjson.zst"}),
+    "kafka": kafka_case(),
     "print": print_case(),
     "blackhole": SinkCase("blackhole", lambda directory: replace(sink_context(directory, BlackholeOptions()), encoder=None), lambda _context: []),
     "store": store_case(keyed=False),

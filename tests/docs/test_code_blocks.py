@@ -3,6 +3,7 @@
     ```python run             executed, with what stood above it on the page
     ```toml file=cafe.toml    written to the folder in which the page runs
     ```console run            `$ command`, then what it prints; `…` stands for any text of a line, a line `…` for any lines
+    ```python textbook        executed beside real servers, by tests/stack/test_textbook.py
     <!-- file: cafe.py from guides/first-pipeline.md -->    a file that another page shows
     <!-- folder: examples/sensors -->                       a folder of the repository, as it is without what runs leave
 
@@ -123,7 +124,11 @@ def test_every_fence_says_its_language() -> None:
     """And only known words stand behind it, so that no block is left out by a slip."""
     wrong = [str(block) for page in pages() for block in blocks(page) if block.language not in LANGUAGES]
     wrong += [
-        f"{block}: {word}" for page in pages() for block in blocks(page) for word in block.words if word != "run" and not word.startswith("file=")
+        f"{block}: {word}"
+        for page in pages()
+        for block in blocks(page)
+        for word in block.words
+        if word not in ("run", "textbook") and not word.startswith("file=")
     ]
     assert wrong == []
 

@@ -100,7 +100,9 @@ def test_every_command_and_its_options_are_there() -> None:
         command = command_line.get_command(context, name)
         assert command is not None
         section = text.split(f"\n## fluxline {name}\n")[1]
-        options = [option for parameter in command.params if isinstance(parameter, click.Option) for option in parameter.opts]
+        options = [
+            option for parameter in command.params if isinstance(parameter, click.Option) and not parameter.hidden for option in parameter.opts
+        ]
         assert [option for option in options if f"`{option}`" not in section] == [], name
 
 

@@ -185,6 +185,20 @@ def test_a_name_that_needs_escapes_is_refused(schema: dict[str, str]) -> None:
     assert error.value.code == "FLX-2131"
 
 
+@pytest.mark.parametrize("other", ['"!"', "null", '"YQ=="'])
+def test_bytes_that_are_too_long_are_found_beside_any_other(other: str) -> None:
+    """Text that is no base64 in another record of the block changes nothing."""
+    decoded = decode("json", schema_of(v="VARBINARY(2)"), b'{"v":"YWJj"}\n{"v":%s}\n' % other.encode())
+    assert rejected(decoded)[0] == (0, "out_of_range")
+
+
+@pytest.mark.parametrize("tail", [b"", b"\\"])
+def test_brackets_behind_a_text_that_is_not_closed(tail: bytes) -> None:
+    """They count, and the quotes among them take no time."""
+    records = [b'{"v":"' + b'\\"' * 200_000 + b"[" * levels + tail for levels in (999, 1000)]
+    assert rejected(decode_records(make_decoder("json", schema_of(v="STRING")), records)) == [(0, "malformed"), (1, "too_deep")]
+
+
 def test_columns_have_their_types() -> None:
     """Also where no record became a row."""
     schema = schema_of(a="SMALLINT", b="FLOAT", c="TIMESTAMP(9)", d="DATE", e="BOOLEAN")

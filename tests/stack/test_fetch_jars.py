@@ -75,7 +75,7 @@ def test_a_classifier_is_part_of_the_name() -> None:
     assert jar(classifier="linux-x86_64").file_name == "thing-1.2-linux-x86_64.jar"
 
 
-@pytest.mark.parametrize(("part", "count"), [("kafka", 92), ("cassandra", 100), ("flink", 2)])
+@pytest.mark.parametrize(("part", "count"), [("kafka", 92), ("cassandra", 100), ("flink", 2), ("compiler", 1)])
 def test_locks_are_whole(part: str, count: int) -> None:
     jars = read_lock(LOCKS / f"{part}.lock")
     assert len({each.file_name for each in jars}) == count

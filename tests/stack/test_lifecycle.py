@@ -137,7 +137,7 @@ def test_the_printed_environment_says_where_all_is() -> None:
         "tables": "cassandra",
         "flink": {"gateway": f"http://127.0.0.1:{PORTS['flink_gateway']}", "rest": f"http://127.0.0.1:{PORTS['flink']}"},
         "connections": {
-            "kafka": {"connector": "kafka", "bootstrap_servers": f"127.0.0.1:{PORTS['kafka']}", "format": "json"},
+            "kafka": {"connector": "kafka", "bootstrap_servers": [f"127.0.0.1:{PORTS['kafka']}"], "format": "json"},
             "cassandra": {"connector": "cassandra", "contact_points": ["127.0.0.1"], "port": PORTS["cassandra"], "keyspace": "sensors"},
         },
     }

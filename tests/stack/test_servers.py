@@ -107,7 +107,7 @@ def test_all_of_it(project: Path) -> None:
     pids = [each["pid"] for each in found]
     assert [each["pid"] for each in servers(project)] == pids
     environment = tomllib.loads(fluxline(project, "env"))["environments"]["stack"]
-    bootstrap = environment["connections"]["kafka"]["bootstrap_servers"]
+    (bootstrap,) = environment["connections"]["kafka"]["bootstrap_servers"]
     check_kafka(bootstrap)
     check_cassandra(environment["connections"]["cassandra"]["port"])
     sql = "SELECT k, SUM(v) FROM (VALUES ('a', 1), ('b', 5), ('a', 2)) AS t (k, v) GROUP BY k"

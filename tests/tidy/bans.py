@@ -35,7 +35,7 @@ BANS = (
     Ban(
         ("time.monotonic", "time.monotonic_ns"),
         "ask the Clock that is handed in: clock.monotonic_ms(); to measure work: fluxline.clock.measure_seconds()",
-        ("src/fluxline/clock.py", "tests/", "tools/", "benchmarks/"),
+        ("src/fluxline/clock.py", "tests/", "tools/", "benchmarks/", "examples/sensors/produce.py"),
     ),
     Ban(
         ("time.perf_counter", "time.perf_counter_ns", "time.process_time", "time.process_time_ns"),
@@ -45,7 +45,7 @@ BANS = (
     Ban(
         ("time.sleep",),
         "wait with the Clock that is handed in: clock.wait(wake, timeout_ms)",
-        ("src/fluxline/clock.py", "tests/", "tools/", "benchmarks/"),
+        ("src/fluxline/clock.py", "tests/", "tools/", "benchmarks/", "examples/sensors/produce.py"),
     ),
     Ban(
         ("random.",),

@@ -96,13 +96,14 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
 
 
 def test_the_wheel_has_the_package_and_nothing_else(installed: Installed) -> None:
-    """Typed, with its licence, without tests."""
+    """Typed, with its licence, with the jar for Flink, without tests."""
     names = zipfile.ZipFile(installed.wheel).namelist()
     (information,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
     assert {name.split("/")[0] for name in names} == {"fluxline", information}
     assert {"fluxline/py.typed", "fluxline/__init__.py", f"{information}/licenses/LICENSE", f"{information}/entry_points.txt"} <= set(names)
     ours = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "fluxline").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == ours
+    assert [name for name in names if name.endswith(".jar")] == ["fluxline/engines/flink/jars/fluxline-formats.jar"]
 
 
 def test_the_core_is_small(installed: Installed) -> None:

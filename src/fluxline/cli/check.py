@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -15,13 +16,17 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @target_argument
+@click.option("--connect", "connects", is_flag=True, help="Ask the systems of one environment for real; sends and changes nothing.")
 @environment_options
 @output_option
-def check(target: str | None, name: str | None, env: str | None, overrides: tuple[str, ...], output: str) -> int:
-    """Check pipelines against their environments; reads no data and asks no server.
+def check(target: str | None, name: str | None, env: str | None, overrides: tuple[str, ...], output: str, *, connects: bool) -> int:
+    """Check pipelines against their environments; reads no data and, without --connect, asks no server.
 
     TARGET is a file, a folder with fluxline.toml, or MODULE[:NAME]; by default the project of the current folder. All its
     pipelines are checked, against every environment that this version can run, or against the one of --env.
+
+    With --connect it is one environment, the default one without --env: addresses, logins, whether files, topics and tables
+    are there, and whether tables have the columns and the key of their sinks.
     """
     from fluxline.cli.failures import exit_code, show_errors
     from fluxline.cli.screen import say, say_json
@@ -30,7 +35,7 @@ def check(target: str | None, name: str | None, env: str | None, overrides: tupl
     checked: list[dict[str, object]] = []
     problems: dict[str, FluxlineError] = {}  # A mistake in the project file concerns every pipeline; it is told once.
     for pipeline in pipelines_of(target, name):
-        found = _check(pipeline, env, overrides)
+        found = _check(pipeline, env, overrides, connects=connects)
         if isinstance(found, dict):
             checked.append(found)
         else:
@@ -38,14 +43,14 @@ def check(target: str | None, name: str | None, env: str | None, overrides: tupl
     if output == "json":
         say_json({"pipelines": checked, "errors": [problem.as_json() for problem in problems.values()]})
     else:
-        say([_line(entry) for entry in checked])
+        say([line for entry in checked for line in _lines(entry)])
     if problems:
         show_errors(list(problems.values()), invocation(), with_json=False)
         return exit_code(list(problems.values()))
     return 0
 
 
-def _check(pipeline: Pipeline, env: str | None, overrides: tuple[str, ...]) -> dict[str, object] | list[FluxlineError]:
+def _check(pipeline: Pipeline, env: str | None, overrides: tuple[str, ...], *, connects: bool) -> dict[str, object] | list[FluxlineError]:
     """What was checked, or what is wrong."""
     from fluxline import control
     from fluxline.cli.failures import flattened
@@ -54,6 +59,9 @@ def _check(pipeline: Pipeline, env: str | None, overrides: tuple[str, ...]) -> d
 
     try:
         directory = pipeline._directory()
+        if connects:
+            asked, found = control.connect(pipeline._plan(), directory, env=env, overrides=overrides)
+            return {"name": pipeline.name, "environments": [asked], "not_checked": [], "connected": [asdict(each) for each in found]}
         names = control.check(pipeline._plan(), directory, env=env, overrides=overrides)
         runnable = require_project(directory).runnable if env is None else (env,)
     except (FluxlineError, ExceptionGroup) as error:
@@ -64,9 +72,13 @@ def _check(pipeline: Pipeline, env: str | None, overrides: tuple[str, ...]) -> d
     return {"name": pipeline.name, "environments": list(names), "not_checked": [each for each in runnable if each not in names]}
 
 
-def _line(entry: dict[str, object]) -> str:
-    names, others = entry["environments"], entry["not_checked"]
+def _lines(entry: dict[str, object]) -> list[str]:
+    names, others, connected = entry["environments"], entry["not_checked"], entry.get("connected", [])
     assert isinstance(names, list)
     assert isinstance(others, list)
+    assert isinstance(connected, list)
     line = f"{entry['name']}: can run in {', '.join(names)}" if names else f"{entry['name']}: the definition holds, and no environment can run it"
-    return f"{line}; of another engine, and not checked: {', '.join(others)}" if others else line
+    if others:
+        line += f"; of another engine, and not checked: {', '.join(others)}"
+    asked = [f"  {each['role']} {each['name']} at {each['connector']}: {'; '.join(each['facts']) or 'not asked'}" for each in connected]
+    return [line, *asked]

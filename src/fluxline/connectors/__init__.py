@@ -18,6 +18,7 @@ CONNECTORS: dict[str, Entry] = {
     "cassandra": Entry("fluxline.connectors.cassandra:CONNECTOR", extra="cassandra"),
     "datagen": Entry("fluxline.connectors.datagen:CONNECTOR"),
     "filesystem": Entry("fluxline.connectors.filesystem:CONNECTOR"),
+    "kafka": Entry("fluxline.connectors.kafka:CONNECTOR", extra="kafka"),
     "print": Entry("fluxline.connectors.print:CONNECTOR"),
     "store": Entry("fluxline.connectors.store:CONNECTOR"),
 }
@@ -28,14 +29,13 @@ LATER: dict[str, str] = {
     "elasticsearch": "Elasticsearch indexes come later; the connector store keeps tables today.",
     "http": "HTTP sources and sinks come with the ingest workers; files can be followed today.",
     "jdbc": "Databases over JDBC come with the Flink engine; the connector store keeps tables today.",
-    "kafka": "Topics come with the embedded broker; files can be followed today.",
     "kinesis": "Kinesis streams come with the cloud connectors; files can be followed today.",
     "mongodb": "MongoDB collections come later; the connector store keeps tables today.",
     "mqtt": "MQTT topics come with the ingest workers; files can be followed today.",
     "mysql-cdc": "Changes of databases come with the ingest workers; files can be followed today.",
     "postgres-cdc": "Changes of databases come with the ingest workers; files can be followed today.",
     "pubsub": "Pub/Sub topics come with the cloud connectors; files can be followed today.",
-    "upsert-kafka": "Topics come with the embedded broker; the connector store keeps tables today.",
+    "upsert-kafka": "The connector kafka writes the same from a sink with a key; tables are not read from topics yet.",
     "webhook": "Webhooks come with the alerts; rows can be printed or written to files today.",
     "websocket": "WebSocket sources come with the ingest workers; files can be followed today.",
 }

@@ -6,18 +6,20 @@ pipeline: a connector gets declared options, a schema and a directory that relat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from fluxline.batch import Batch, Int64s
+    from fluxline.batch import Batch, Column, Int64s
     from fluxline.clock import Clock
+    from fluxline.errors import Place
     from fluxline.formats.base import Encoded, Encoder, Reject
     from fluxline.options import Options
-    from fluxline.schema import TableSchema
+    from fluxline.schema import LogicalType, TableSchema
+    from fluxline.store.query import Answer
 
 DeliveryGuarantee = Literal["at_most_once", "at_least_once", "exactly_once"]
 
@@ -33,6 +35,8 @@ class Bytes:
             which the format splits.
         positions: int64 of shape (n,), each record's own position, where `bounds` is given.
         final: nothing more comes from this partition.
+        metadata: by name of the field, what the system knows of each record, for the fields of the context's schema that
+            ask for it.
     """
 
     data: bytes
@@ -40,6 +44,7 @@ class Bytes:
     bounds: Int64s | None = None
     positions: Int64s | None = None
     final: bool = False
+    metadata: Mapping[str, Column] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,15 @@ class SinkWriter(Protocol):
         ...
 
 
+@runtime_checkable
+class VersionedWriter(SinkWriter, Protocol):
+    """A writer whose system keeps, of the rows of one key, the one with the highest version, whoever writes it and when."""
+
+    def write_versions(self, batch: Batch, versions: Int64s) -> Written:
+        """Take the rows with their versions, int64 of shape (rows,): microseconds since 1970, ascending for each key."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SourceContext:
     """What a source is opened with: its name, options, the schema to read (needed fields only), a base directory and the clock.
@@ -166,6 +180,8 @@ class SinkContext:
         receipt: receipt of the last clean stop that this run continues, or None for a fresh start.
         fresh: the user asked to start over: what an earlier run left may be cleared.
         encoder: the format's encoder, where the connector takes bytes.
+        make_key_encoder: () -> the format's encoder of the key columns alone, in the order of the key, where there are
+            a key and a format; it raises where the format cannot hold them.
     """
 
     name: str
@@ -179,6 +195,87 @@ class SinkContext:
     receipt: Mapping[str, object] | None = None
     fresh: bool = False
     encoder: Encoder | None = None
+    make_key_encoder: Callable[[], Encoder] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlinkEnd:
+    """One end of a pipeline, as a Flink table is made of it.
+
+    Attributes:
+        name: as the pipeline calls it.
+        options: the connector's options.
+        role: whether it is read or written.
+        key: the columns that identify a row of a sink.
+        format: Flink's name of the format, or None.
+        format_options: the format's options in Flink's spelling.
+        directory: what relative paths start from.
+        bounded: of a source: end where the input ends now.
+        updating: of a sink: rows replace and delete those with their key.
+        transactions: of a sink: what the names of its transactions begin with, which is its alone; None: each row is written at least once.
+    """
+
+    name: str
+    options: Options
+    role: Literal["source", "sink"]
+    key: tuple[str, ...]
+    format: str | None
+    format_options: Mapping[str, str]
+    directory: Path
+    bounded: bool = False
+    updating: bool = False
+    transactions: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlinkForm:
+    """How Flink knows a connector.
+
+    Attributes:
+        table: (end) -> the options of WITH (...), connector and format included; raises UnsupportedByEngine for an
+            option that Flink cannot follow.
+        partition: the metadata key that tells the partitions of a source apart and its type in SQL, or None.
+        metadata: the keys of a record's metadata that a column may be declared with.
+        position: the metadata key of a record's position in its partition, a BIGINT, or None.
+        logged_at: the metadata key of the time at which a record was logged, a TIMESTAMP_LTZ(3), or None.
+        shows_metadata_of_formats: whether the metadata of a format can be read, its keys behind `value.`.
+        follows_partitions: whether the source itself moves a watermark per partition, with every record.
+        roles: whether Flink reads and writes it.
+        exactly_once: whether Flink can write it in transactions.
+        appends_by_key: whether rows that are never updated are appended whatever their key, so that Flink is told no primary key.
+        secrets: the options of WITH (...) that people are not shown.
+    """
+
+    table: Callable[[FlinkEnd], Mapping[str, str]]
+    partition: tuple[str, str] | None = None
+    metadata: tuple[str, ...] = ()
+    position: str | None = None
+    logged_at: str | None = None
+    shows_metadata_of_formats: bool = False
+    follows_partitions: bool = False
+    roles: tuple[Literal["source", "sink"], ...] = ("source", "sink")
+    exactly_once: bool = False
+    appends_by_key: bool = False
+    secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueryContext:
+    """What a connection is asked with, by a text in the language of its system.
+
+    Attributes:
+        connection: the connection's name in the environment.
+        options: the connector's options; `{name}` stands in them as it was written, for no table is meant yet.
+        directory: what relative paths start from.
+        limit: the most rows of the answer; None for all, which is an error above STORE_RESULT_ROWS_MAX.
+        place: (option) -> where it was written.
+    """
+
+    connection: str
+    options: Options
+    directory: Path
+    limit: int | None
+    place: Callable[[str], Place | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +297,17 @@ class Connector:
         source_bounded: (options) -> whether a source with these options ends by itself.
         check_schema: (options, declared schema of a source) -> nothing; raises ConfigError where options name its
             fields and do not fit them. A source itself sees only the fields that the plan reads.
+        check_sink: (options, the sink's name, its visible columns, its key) -> nothing; raises a DefinitionError where the system
+            cannot hold such a sink, or the options do not fit it.
+        metadata: what a source knows of a record beside its bytes: name -> the types that a column of it may have.
         clears: (context) -> what a fresh start would clear, one line each, for the user.
+        flink: how Flink knows it, or None where it does not.
+        versioned: whether its writers are `VersionedWriter`s, so that several workers may write one table at once.
+        query: (context, text) -> the rows that the system answers; None where it answers no queries. A text that the system
+            refuses raises a DefinitionError with the system's own words.
+        probe: (context of a source or of a sink) -> what was found, one line each: that the system answers and takes the login,
+            and that what is read or written is there and fits. It changes nothing and sends no rows. It raises as opening would,
+            several problems as one ExceptionGroup. None: a source is opened and its partitions listed, a sink is not asked.
     """
 
     name: str
@@ -216,4 +323,10 @@ class Connector:
     source_rewinds: bool = True
     source_bounded: Callable[[Options], bool] = lambda _options: False
     check_schema: Callable[[Options, TableSchema], None] = lambda _options, _schema: None
+    check_sink: Callable[[Options, str, TableSchema, tuple[str, ...] | None], None] = lambda _options, _name, _schema, _key: None
+    metadata: Mapping[str, Sequence[LogicalType]] = field(default_factory=dict)
     clears: Callable[[SinkContext], Sequence[str]] = lambda _context: ()
+    flink: FlinkForm | None = None
+    versioned: bool = False
+    query: Callable[[QueryContext, str], Answer] | None = None
+    probe: Callable[[SourceContext | SinkContext], Sequence[str]] | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxline.connectors.base import Connector, Written
+from fluxline.connectors.base import Connector, FlinkForm, Written
 from fluxline.options import Options
 
 if TYPE_CHECKING:
@@ -56,4 +56,5 @@ CONNECTOR = Connector(
     upserts=True,
     appends_guarantee="at_most_once",
     upserts_guarantee="at_most_once",
+    flink=FlinkForm(lambda _end: {"connector": "blackhole"}, roles=("sink",)),
 )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 import polars as pl
 
 from fluxline.batch import KIND_NAMES
-from fluxline.connectors.base import Connector, Written
+from fluxline.connectors.base import Connector, FlinkForm, Written
 from fluxline.errors import ExternalError
 from fluxline.options import Options, option
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from fluxline.batch import Batch
-    from fluxline.connectors.base import SinkContext
+    from fluxline.connectors.base import FlinkEnd, SinkContext
     from fluxline.formats.base import Encoded
     from fluxline.schema import LogicalType, TableSchema
 
@@ -191,6 +191,13 @@ def _float_text(value: pl.Expr) -> pl.Expr:
     )
 
 
+def flink_options(end: FlinkEnd) -> Mapping[str, str]:
+    """The options of Flink's `print` table; there the task managers print."""
+    assert isinstance(end.options, PrintOptions)
+    identifier = {"print-identifier": end.options.print_identifier} if end.options.print_identifier else {}
+    return {"connector": "print", **identifier, **({"standard-error": "true"} if end.options.standard_error else {})}
+
+
 CONNECTOR = Connector(
     name="print",
     doc="Shows every row on standard output or standard error.",
@@ -199,4 +206,5 @@ CONNECTOR = Connector(
     sink=PrintSink,
     takes_format=False,
     upserts=True,
+    flink=FlinkForm(flink_options, roles=("sink",)),
 )

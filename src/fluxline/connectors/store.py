@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxline.connectors.base import Connector, SinkContext, Written
-from fluxline.errors import FluxlineError, RecoveryError
+from fluxline.connectors.base import Connector, QueryContext, SinkContext, Written
+from fluxline.errors import ConfigError, FluxlineError, RecoveryError
 from fluxline.options import Options, option
 from fluxline.store import shared
-from fluxline.store.client import query
+from fluxline.store.client import answer, query
 from fluxline.store.table import quote
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from fluxline.batch import Batch
     from fluxline.formats.base import Encoded
+    from fluxline.store.query import Answer
 
 
 class StoreOptions(Options):
@@ -103,6 +104,21 @@ def _clears(context: SinkContext) -> tuple[str, ...]:
     return (f"{what}: {rows:,} rows",)
 
 
+def _answered(context: QueryContext, text: str) -> Answer:
+    """The rows of one statement of SQL over the tables of the store."""
+    assert isinstance(context.options, StoreOptions), f"options of another connector: {context.options}"
+    path = context.options.path
+    if "{name}" in path:
+        raise ConfigError(
+            "FLX-1204",
+            f'connection "{context.connection}" keeps each table in a store of its own',
+            detail=f'Its path is "{path}", and a query is asked of one store.',
+            hint="Take {name} out of the path.",
+            place=context.place("path"),
+        )
+    return answer(context.directory / path, text, limit=context.limit)
+
+
 CONNECTOR = Connector(
     name="store",
     doc="Tables of the embedded store, queried by SQL while rows arrive.",
@@ -114,4 +130,5 @@ CONNECTOR = Connector(
     appends_guarantee="exactly_once",
     upserts_guarantee="exactly_once",
     clears=_clears,
+    query=_answered,
 )

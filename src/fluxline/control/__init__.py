@@ -1,9 +1,10 @@
-"""The verbs, on plans: check, explain, run, start, collect, query, status. The only caller of engines."""
+"""The verbs, on plans: check, connect, explain, run, start, collect, query, status. The only caller of engines."""
 
 from __future__ import annotations
 
 from fluxline.control.check import check
+from fluxline.control.connect import connect
 from fluxline.control.explain import explain
 from fluxline.control.run import run, start
 
-__all__ = ["check", "explain", "run", "start"]
+__all__ = ["check", "connect", "explain", "run", "start"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fluxline.config import refuse_unsupported, require_project, resolve_environment
 from fluxline.control.ends import raise_problems, resolve_ends
+from fluxline.control.flink import prepare
 from fluxline.errors import FluxlineError
 
 if TYPE_CHECKING:
@@ -35,14 +36,12 @@ def check(plan: Plan, directory: Path, *, env: str | None = None, overrides: Seq
     for name in names:
         try:
             environment = resolve_environment(project, name, overrides=overrides)
-            if env is not None or environment.engine == "embedded":
-                refuse_unsupported(environment)
+            refuse_unsupported(environment, None)
         except FluxlineError as error:
             problems.append(error)
             continue
-        if environment.engine != "embedded":
-            continue  # read and checked as far as this version knows it
-        problems += [error for error in resolve_ends(plan, environment, reveal=False).problems if str(error) not in map(str, problems)]
+        found = (prepare if environment.engine == "flink" else resolve_ends)(plan, environment, reveal=False).problems
+        problems += [error for error in found if str(error) not in map(str, problems)]
         checked.append(name)
     raise_problems(problems, f'pipeline "{plan.name}" cannot run')
     return tuple(checked)

@@ -81,7 +81,9 @@ def _source_endpoint(environment: Environment, scan: Scan, *, reveal: bool) -> E
 
 
 def _sink_endpoint(environment: Environment, sink: Sink, *, reveal: bool) -> Endpoint:
-    return _endpoint(environment, sink.name, keyed=sink.row_key is not None, place=sink.place, reveal=reveal, sink=sink)
+    endpoint = _endpoint(environment, sink.name, keyed=sink.row_key is not None, place=sink.place, reveal=reveal, sink=sink)
+    endpoint.connector.check_sink(endpoint.options, sink.name, sink.schema.visible(), sink.row_key)
+    return endpoint
 
 
 def _endpoint(environment: Environment, name: str, *, keyed: bool, place: Place | None, reveal: bool, sink: Sink | None = None) -> Endpoint:
@@ -102,8 +104,24 @@ def _endpoint(environment: Environment, name: str, *, keyed: bool, place: Place 
             place=binding.place("format"),
         )
     if sink is not None:
-        _check_guarantee(binding, connector, sink)
-    return Endpoint(name, connector, options, chosen, format_options, environment.project_directory)
+        _check_guarantee(binding, connector, sink, environment)
+    return Endpoint(name, connector, options, chosen, format_options, environment.project_directory, binding.delivery_guarantee)
+
+
+def topic_endpoint(environment: Environment, name: str, *, place: Place | None, reveal: bool) -> Endpoint | None:
+    """A topic as the environment names those of its sinks, with records in JSON; None where its topics do not live in Kafka.
+
+    Raises:
+        FluxlineError: the connection is not right.
+    """
+    if environment.topics is None or environment.connections[environment.topics].connector != "kafka":
+        return None
+    binding = binding_for(environment, name, keyed=False, place=place)
+    connector, json = load_connector(binding.connector, binding.place("connector")), load_format("json")
+    options = read_options(
+        connector.options, _opened(binding.options, environment, binding, reveal=reveal), of=f'connector "{connector.name}"', place=binding.place
+    )
+    return Endpoint(name, connector, options, json, json.options(), environment.project_directory)
 
 
 def _format(binding: Binding, environment: Environment, *, reveal: bool) -> tuple[Format, Options]:
@@ -127,11 +145,13 @@ def _opened(raw: object, environment: Environment, binding: Binding, *, reveal: 
     return seal_options(raw, place=binding.place)
 
 
-def _check_guarantee(binding: Binding, connector: Connector, sink: Sink) -> None:
+def _check_guarantee(binding: Binding, connector: Connector, sink: Sink, environment: Environment) -> None:
     wanted = binding.delivery_guarantee
     if wanted is None:
         return
     offered = guarantee_of(connector, sink)
+    if environment.engine == "flink" and connector.flink is not None and connector.flink.exactly_once and not sink.updating:
+        offered = "exactly_once"
     if _GUARANTEES.index(wanted) > _GUARANTEES.index(offered):
         raise ConfigError(
             "FLX-1110",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxline.config import find_project, resolve_environment
-from fluxline.control.ends import guarantee_of, resolve_ends
-from fluxline.errors import UnsupportedByEngine
+from fluxline.config import find_project, require_project, resolve_environment
+from fluxline.control.ends import guarantee_of, raise_problems, resolve_ends
+from fluxline.control.flink import prepare, session_properties
+from fluxline.errors import UnsupportedByEngine, did_you_mean
 from fluxline.plan import nodes
 from fluxline.planner.explain import explain_determinism, explain_plan, explain_state
 from fluxline.planner.rules import apply_rules
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from fluxline.config import Environment
     from fluxline.control.ends import Ends
     from fluxline.engines.base import Endpoint
     from fluxline.plan.nodes import Plan
@@ -27,29 +29,52 @@ def explain(plan: Plan, directory: Path, *, env: str | None = None, engine: str 
         plan: the plan as written.
         directory: where the search for the project file starts.
         env: the environment whose bindings are shown; the default one, if there is a project file.
-        engine: "embedded" or None; another engine is refused.
+        engine: "embedded" or "flink"; the environment's, if not given.
         overrides: `key=value` settings for this call.
 
     Raises:
-        UnsupportedByEngine: FLX-2190, another engine.
+        UnsupportedByEngine: FLX-2190, another engine; FLX-2650 to FLX-2671, Flink cannot run the plan.
+        ConfigError: FLX-1001, for Flink there must be a project file.
     """
-    if engine not in (None, "embedded"):
-        raise UnsupportedByEngine("FLX-2190", f'explaining a plan for the engine "{engine}" is not part of this version')
+    if engine not in (None, "embedded", "flink"):
+        raise UnsupportedByEngine("FLX-2190", f'there is no engine "{engine}"', hint=did_you_mean(str(engine), ("embedded", "flink")))
     planned = apply_rules(plan)
     parts = [explain_plan(planned)]
     parts.append(_section("state", explain_state(planned) or ["none"]))
     depends = explain_determinism(planned)
     if depends:
         parts.append(_section("beside the input, the rows depend on", depends))
-    project = find_project(directory)
+    project = require_project(directory) if engine == "flink" else find_project(directory)
     if project is not None:
         environment = resolve_environment(project, env, overrides=overrides)
+        if (engine or environment.engine) == "flink":
+            return "\n\n".join([*parts, *_flink_sections(plan, environment)])
         ends = resolve_ends(plan, environment, reveal=False)
         parts.append(_section(f"environment {environment.name}", _places(ends)))
         parts.append(_section("guarantees", explain_guarantees(planned, ends)))
         if ends.problems:
             parts.append(_section("problems", [error.fact for error in ends.problems]))
     return "\n\n".join(parts)
+
+
+def _flink_sections(plan: Plan, environment: Environment) -> list[str]:
+    """What Flink gets.
+
+    Raises:
+        UnsupportedByEngine: it cannot run the plan.
+    """
+    prepared = prepare(plan, environment, reveal=False)
+    raise_problems(prepared.problems, f'pipeline "{plan.name}" cannot run on Flink')
+    assert prepared.compiled is not None
+    parts = [_section(f"environment {environment.name}", _places(prepared.ends))]
+    relays = [f"{relay.sink.name}: Flink -> topic {relay.topic} -> workers -> {relay.target.connector.name}" for relay in prepared.relays]
+    if relays:
+        parts.append(_section("through workers", relays))
+    settings = session_properties(environment, prepared.compiled)
+    parts.append(_section("settings of Flink", [f"{key} = {value}" for key, value in sorted(settings.items())]))
+    if prepared.compiled.warnings:
+        parts.append(_section("other than on the embedded engine", prepared.compiled.warnings))
+    return [*parts, f"Flink SQL:\n\n{prepared.compiled.script()}"]
 
 
 def explain_guarantees(plan: Plan, ends: Ends) -> list[str]:

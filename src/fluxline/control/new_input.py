@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from fluxline.clock import SystemClock
 from fluxline.connectors.base import Bytes, SourceContext
-from fluxline.engines.embedded.decode import decode_schema
 from fluxline.errors import RecoveryError
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def refuse_new_input(plan: Plan, ends: Ends, last: SavedStop) -> None:
             continue
         endpoint = ends.sources[scan.source]
         assert endpoint.connector.source is not None, "the planner refuses a source that cannot be read"
-        context = SourceContext(scan.source, endpoint.options, decode_schema(scan), endpoint.directory, SystemClock(), bounded=True)
+        context = SourceContext(scan.source, endpoint.options, scan.decoded, endpoint.directory, SystemClock(), bounded=True)
         source = endpoint.connector.source(context)
         try:
             found = _partition_with_more(source, last.sources[scan.source][1])

@@ -75,7 +75,7 @@ def status(plan: Plan, directory: Path, *, env: str | None = None, overrides: Se
     word: Literal["never run", "running", "stopped", "crashed"]
     if running is None:
         word = "never run" if last is None else "stopped"
-    elif _alive(state.path, pid):
+    elif is_alive(state.path, pid):
         word = "running"
     else:
         word = "crashed"
@@ -112,7 +112,7 @@ def _whole(data: dict[str, object] | None, key: str) -> int | None:
     return value if type(value) is int else None
 
 
-def _alive(path: Path, pid: int | None) -> bool:
+def is_alive(path: Path, pid: int | None) -> bool:
     """Whether the process lives and holds the directory; a number alone may be another process's by now."""
     if pid is None:
         return False

@@ -23,6 +23,7 @@ class Endpoint:
         connector: the word of the dictionary, with its options checked.
         format: the format where bytes pass, with its options checked, else None.
         directory: what relative paths start from.
+        guarantee: what a sink is asked to deliver, if the environment says.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Endpoint:
     format: Format | None
     format_options: Options | None
     directory: Path
+    guarantee: str | None = None
 
 
 class EngineJob(Protocol):

@@ -105,6 +105,24 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class FlinkFormat:
+    """How Flink knows a format, in one direction.
+
+    Attributes:
+        name: Flink's name of it.
+        options: its options in Flink's spelling.
+        not_null: the option that names the columns which a record must have; None where NULL in such a column fails the job.
+        shows_rejects: whether decoding gives a record that it rejects as a row of NULLs with metadata: `reject` the reason, `detail` a
+            sentence. Of every record `raw` is the bytes.
+    """
+
+    name: str
+    options: Mapping[str, str]
+    not_null: str | None = None
+    shows_rejects: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
     """A word of the dictionary of formats.
 
@@ -116,6 +134,8 @@ class Format:
             second, in any order; a format whose records have no names (csv) finds the fields by the second. Raises
             UnsupportedByEngine for a type that the format cannot hold.
         encoder: (schema to write, options) -> Encoder; raises likewise.
+        flink: (options, whether it decodes or encodes) -> the same in Flink's spelling; None where Flink has no such format. Raises
+            UnsupportedByEngine for an option that Flink cannot follow.
     """
 
     name: str
@@ -123,3 +143,4 @@ class Format:
     options: type[Options]
     decoder: Callable[[TableSchema, TableSchema, Options], Decoder]
     encoder: Callable[[TableSchema, Options], Encoder]
+    flink: Callable[[Options, Literal["source", "sink"]], FlinkFormat] | None = None

@@ -5,7 +5,7 @@ The newline at the end of a record is no part of it; a carriage return is, unles
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ import polars as pl
 from fluxline.batch import Column
 from fluxline.errors import ConfigError, UnsupportedByEngine
 from fluxline.formats import values
-from fluxline.formats.base import Decoded, Encoded, Format
+from fluxline.formats.base import Decoded, Encoded, FlinkFormat, Format
 from fluxline.formats.pieces import cut_bytes, cut_texts
 from fluxline.formats.records import NEWLINE, RETURN, Lines, excerpt, find_not_utf8, find_too_large, reject, survivors
 from fluxline.options import Options, option
@@ -128,10 +128,23 @@ def _only_field(schema: TableSchema) -> Field:
     return item
 
 
+def flink_format(options: Options, _role: Literal["source", "sink"]) -> FlinkFormat:
+    """The same in Flink's spelling.
+
+    Raises:
+        UnsupportedByEngine: FLX-2651, Flink keeps a carriage return.
+    """
+    assert isinstance(options, RawOptions)
+    if options.crlf:
+        raise UnsupportedByEngine("FLX-2651", 'Flink cannot follow option "crlf" of the format "raw"', hint="Write line ends as newlines only.")
+    return FlinkFormat("raw", {})
+
+
 FORMAT = Format(
     name="raw",
     doc="The whole record is the value of the only column, STRING or BYTES.",
     options=RawOptions,
     decoder=RawDecoder,
     encoder=RawEncoder,
+    flink=flink_format,
 )

@@ -55,9 +55,10 @@ def length_code(value: str | bytes, logical: LogicalType) -> int:
 def read_base64(texts: pl.Series, logical: LogicalType) -> tuple[pl.Series, Codes | None]:
     """Bytes from base64 text with padding, in its only spelling: what no byte needs is zero."""
     values = texts.str.decode("base64", strict=False)
+    codes = None
     if values.null_count() != texts.null_count():
-        return values, codes_where(values.is_null() & texts.is_not_null(), WRONG_TYPE)
-    return values, check_lengths(values, logical)
+        codes = codes_where(values.is_null() & texts.is_not_null(), WRONG_TYPE)
+    return values, worst(codes, check_lengths(values, logical))
 
 
 def base64_code(text: str, logical: LogicalType) -> int:

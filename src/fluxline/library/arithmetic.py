@@ -299,6 +299,7 @@ FUNCTIONS: tuple[Function, ...] = (
         fails_numpy=_by_zero_numpy,
         failure=ZERO,
         flink="FLOOR({0} / {1})",
+        flink_integers="{0} / {1} - CASE WHEN MOD({0}, {1}) <> 0 AND (MOD({0}, {1}) < 0) <> ({1} < 0) THEN 1 ELSE 0 END",
         python='col("x") // col("y")',
     ),
     Function(
@@ -313,6 +314,7 @@ FUNCTIONS: tuple[Function, ...] = (
         fails_numpy=_by_zero_numpy,
         failure=ZERO,
         flink="{0} - {1} * FLOOR({0} / {1})",
+        flink_integers="MOD({0}, {1}) + CASE WHEN MOD({0}, {1}) <> 0 AND (MOD({0}, {1}) < 0) <> ({1} < 0) THEN {1} ELSE 0 END",
         python='col("x") % col("y")',
     ),
 )

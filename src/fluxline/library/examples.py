@@ -38,9 +38,8 @@ def sql_text(function: Function) -> str:
     """The example of a function as Flink SQL writes it, such as `POSITION('e' IN 'stream')`."""
     assert function.flink is not None, f"{function.name} has no Flink spelling"
     arguments = [literal(value) for value in function.example[0]]
-    if function.name == "FLOOR TO":
-        arguments[1] = arguments[1].strip("'")
-    return spelled(function.flink, arguments)
+    whole = all(isinstance(value, int) and not isinstance(value, bool) for value in function.example[0])
+    return spelled(function.flink_integers if whole and function.flink_integers else function.flink, arguments)
 
 
 def spelled(template: str, arguments: list[str]) -> str:
@@ -54,7 +53,8 @@ def spelled(template: str, arguments: list[str]) -> str:
         return f"{template}({', '.join(arguments)})"
     without = re.sub(r"\[([^\]]*\{(\d+)\}[^\]]*)\]", lambda found: found[1] if int(found[2]) < len(arguments) else "", template)
     listed = re.sub(r"\{(\d+)\*\}", lambda found: ", ".join(arguments[int(found[1]) :]), without)
-    return re.sub(r"\{(\d+)\}", lambda found: arguments[int(found[1])], listed)
+    keywords = re.sub(r"\{(\d+)!\}", lambda found: arguments[int(found[1])].strip("'"), listed)
+    return re.sub(r"\{(\d+)\}", lambda found: arguments[int(found[1])], keywords)
 
 
 def literal(value: object) -> str:

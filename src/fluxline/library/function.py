@@ -96,9 +96,10 @@ class Function:
         nulls: "propagate": NULL in any argument gives NULL; "own": the forms decide.
         constant: positions of the arguments that have to be constants; the numpy form gets None in their place.
         lazy: arguments that are not evaluated for every row, as `IF` leaves one branch out; the engine knows the word.
-        flink: Flink's spelling: a name, or a text with {0}, {1} for arguments, {1*} for that one and all behind it, and brackets
-            around what is left out where its argument is not there; None where Flink has no such function, and the planner
-            refuses it there.
+        flink: Flink's spelling: a name, or a text with {0}, {1} for arguments, {1*} for that one and all behind it, {1!} for a
+            constant that is a keyword, and brackets around what is left out where its argument is not there; None where Flink has
+            no such function, and the planner refuses it there.
+        flink_integers: the spelling for whole numbers only, where it is another one.
         python: how the Python API writes it, such as `col("x").str.upper()`.
     """
 
@@ -116,6 +117,7 @@ class Function:
     constant: tuple[int, ...] = ()
     lazy: bool = False
     flink: str | None
+    flink_integers: str | None = None
     python: str
 
     def __post_init__(self) -> None:

@@ -290,7 +290,7 @@ FUNCTIONS: tuple[Function, ...] = (
         infer=_infer_floor_to,
         polars=_floor_to_polars,
         numpy=_floor_to_numpy,
-        flink="FLOOR({0} TO {1})",
+        flink="FLOOR({0} TO {1!})",
         python='functions.floor_to(col("x"), "HOUR")',
     ),
     Function(

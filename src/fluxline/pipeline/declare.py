@@ -57,6 +57,24 @@ class Tag:
         return hash(("Tag", self.name))
 
 
+class Metadata:
+    """States that a column is not in the record: the system knows it, as in `Annotated[int, Metadata("offset")]`."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Metadata({self.name!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Metadata) and self.name == other.name
+
+    def __hash__(self) -> int:
+        return hash(("Metadata", self.name))
+
+
 @dataclass_transform(kw_only_default=True)
 class Schema:
     """Names and types of columns, declared as a class; its constructor gives typed rows for tests.
@@ -175,11 +193,13 @@ def _field(name: str, hint: object, owner: str, place: Place | None) -> Field:
     """One annotation as a field."""
     tags: list[str] = []
     stated: LogicalType | None = None
+    metadata: str | None = None
     nullable = False
     while True:
         if get_origin(hint) is Annotated:
             hint, *notes = get_args(hint)
             tags += [note.name for note in notes if isinstance(note, Tag)]
+            metadata = next((note.name for note in notes if isinstance(note, Metadata)), metadata)
             stated = next((note for note in notes if isinstance(note, LogicalType)), stated)
         elif get_origin(hint) in (types.UnionType, typing.Union) and type(None) in get_args(hint):
             nullable = True
@@ -190,7 +210,7 @@ def _field(name: str, hint: object, owner: str, place: Place | None) -> Field:
         else:
             break
     kind = stated or (hint if isinstance(hint, LogicalType) else _python_type(name, hint, owner, place))
-    return Field(name, kind.with_nullable(nullable), tuple(tags))
+    return Field(name, kind.with_nullable(nullable), tuple(tags), metadata=metadata)
 
 
 def _python_type(name: str, hint: object, owner: str, place: Place | None) -> LogicalType:

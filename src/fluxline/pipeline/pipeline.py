@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from fluxline.control.job import Job
+    from fluxline.control.submitted import SubmittedJob
     from fluxline.errors import Place
     from fluxline.pipeline.declare import Schema
     from fluxline.pipeline.stream import ColumnLike, ColumnsLike
@@ -145,6 +146,23 @@ class Pipeline:
 
         _refuse_while_reading("start")
         return control.start(self._plan(), self._directory(), env=env)
+
+    def submit(self, *, env: str | None = None, bounded: bool = False) -> SubmittedJob:
+        """Run on the cluster of the environment: its topics, tables, job and workers are started as one.
+
+        Args:
+            env: the environment of `fluxline.toml`.
+            bounded: end where the input ends now.
+
+        Raises:
+            FluxlineError: it cannot run there, or a step failed; nothing of it is left then.
+        """
+        from fluxline.control.submit import SubmitOptions, submit
+        from fluxline.control.submitted import SubmittedJob
+
+        _refuse_while_reading("submit")
+        submit(self._plan(), self._directory(), env=env, options=SubmitOptions(bounded=bounded))
+        return SubmittedJob(self.name, self._directory(), env)
 
     # Shared with Stream, discovery and tests.
     def _plan(self) -> nodes.Plan:

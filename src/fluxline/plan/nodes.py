@@ -90,6 +90,21 @@ class Scan(Node):
         return TableSchema(tuple(kept))
 
     @cached_property
+    def decoded(self) -> TableSchema:
+        """The declared columns that a decoder must give: those that are read, and what the event time is computed from.
+
+        The event-time column is decoded as nullable: a row without it is rejected for that reason.
+        """
+        time = None if self.event_time is None else self.event_time.expression
+        needed = {*self.schema.names(), *columns_of(time, self.predicate)}
+        fields = [item for item in self.declared if item.name in needed]
+        if all(item.metadata is not None for item in fields):
+            fields = [*fields, self.declared.of_records().fields[0]]  # Every record is decoded, whatever is read of it.
+        if isinstance(time, Column):
+            fields = [replace(item, type=item.type.with_nullable(True)) if item.name == time.name else item for item in fields]
+        return TableSchema(tuple(fields))
+
+    @cached_property
     def time(self) -> TimeAttribute | None:
         if self.event_time is None or self.strategy is None or self.event_time.name not in self.schema:
             return None

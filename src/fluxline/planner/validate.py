@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxline.errors import DefinitionError, FluxlineError
+from fluxline.errors import DefinitionError, FluxlineError, did_you_mean
 from fluxline.plan.names import name_operators
 
 if TYPE_CHECKING:
@@ -48,10 +48,39 @@ def validate_ends(plan: nodes.Plan, connectors: Mapping[str, Connector]) -> list
                     "FLX-2150", f'source "{scan.source}" is bound to connector "{connector.name}", which cannot be read', place=scan.place
                 )
             )
+        if connector is not None:
+            problems += _metadata_problems(scan, connector)
     for sink in plan.sinks:
         connector = connectors.get(sink.name)
         if connector is not None:
             problems += _sink_problems(sink, connector)
+    return problems
+
+
+def _metadata_problems(scan: nodes.Scan, connector: Connector) -> list[FluxlineError]:
+    """Columns that the connector does not know of a record, or not with their type."""
+    problems: list[FluxlineError] = []
+    asked = [(item, item.metadata) for item in scan.declared if item.metadata is not None]
+    for item, name in asked:
+        what = f'column "{item.name}" of source "{scan.source}"'
+        types = connector.metadata.get(name, ())
+        if not types:
+            known = ", ".join(f'"{each}"' for each in connector.metadata)
+            problems.append(
+                DefinitionError(
+                    "FLX-2155",
+                    f'{what} is metadata "{name}", which connector "{connector.name}" does not know',
+                    detail=f"It knows {known or 'none'}.",
+                    hint=did_you_mean(name, connector.metadata) or "Read it from the record, or leave it out.",
+                    place=scan.place,
+                )
+            )
+        elif not any(item.type in (each, each.with_nullable(True)) for each in types):
+            detail = f'Metadata "{name}" is {" or ".join(str(each) for each in types)}.'
+            problems.append(DefinitionError("FLX-2155", f"{what} is {item.type}", detail=detail, place=scan.place))
+    if asked and not scan.declared.of_records().fields:
+        detail = "All that it declares is metadata."
+        problems.append(DefinitionError("FLX-2155", f'source "{scan.source}" declares no column of its records', detail=detail, place=scan.place))
     return problems
 
 

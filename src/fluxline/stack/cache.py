@@ -63,7 +63,7 @@ def ensure(parts: tuple[str, ...], cache: Path, variables: Mapping[str, str], sa
     """Fetch what the parts need and is not there yet.
 
     Args:
-        parts: any of kafka, flink, cassandra.
+        parts: any of kafka, flink, cassandra; compiler for a Java compiler, which only the making of a release needs.
         cache: the folder, as `cache_directory` gives it.
         variables: those of the process; they say where a Java is.
         say: takes lines that tell what happens.

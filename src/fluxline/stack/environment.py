@@ -25,7 +25,7 @@ def environment_text(name: str, ports: Mapping[str, int], parts: tuple[str, ...]
     tables = []
     if "kafka" in parts:
         head.append('topics = "kafka"')
-        bootstrap = f'bootstrap_servers = "{LOOPBACK}:{ports["kafka"]}"'
+        bootstrap = f'bootstrap_servers = ["{LOOPBACK}:{ports["kafka"]}"]'
         tables.append([f"[environments.{name}.connections.kafka]", 'connector = "kafka"', bootstrap, 'format = "json"'])
     if "cassandra" in parts:
         head.append('tables = "cassandra"')

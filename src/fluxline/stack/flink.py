@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from fluxline.stack.ports import LOOPBACK
 from fluxline.stack.server import Place, Server, ask_json
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 PORTS = ("flink", "flink_gateway", "flink_rpc", "flink_blob", "flink_task_rpc", "flink_task_data", "flink_query_range", "flink_metrics_range")
 STANDARD = {"flink": 8081, "flink_gateway": 8083}
 SLOTS = 4
+FORMATS = Path(__file__).parents[1] / "engines" / "flink" / "jars" / "fluxline-formats.jar"  # Strict JSON, which compiled pipelines read.
 
 _OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent", "util.concurrent.atomic", "util.concurrent.locks")
 _JAVA = (
@@ -90,7 +89,7 @@ def prepare(place: Place, home: Path, *, metrics: bool) -> list[Server]:
     (options_folder / "config.yaml").write_text(json.dumps(config(place, metrics=metrics), indent=2) + "\n", encoding="utf-8")  # JSON is YAML.
     (options_folder / "log4j.properties").write_text(_LOG4J, encoding="utf-8")
     options = (*_JAVA, f"-Dlog4j.configurationFile={(options_folder / 'log4j.properties').as_uri()}")
-    classes = f"{home}/lib/*:{place.jars}/*"
+    classes = f"{home}/lib/*:{place.jars}/*:{FORMATS}"
     with_python = f"{classes}:{next((home / 'opt').glob('flink-python-*.jar'))}"
     variables = {"FLINK_CONF_DIR": str(options_folder), "FLINK_PLUGINS_DIR": str(home / "plugins")}
     port = place.ports

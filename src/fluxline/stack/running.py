@@ -82,15 +82,18 @@ def running_stack(
     directory: Path,
     die_with_parent: bool = False,
     metrics: bool = False,
+    standard_ports: bool = False,
     say: Callable[[str], None] = lambda _line: None,
     ready_ms_max: int = STACK_READY_MS_MAX,
 ) -> Iterator[Stack]:
     """Start parts of the stack, none named means all, and end them on exit.
 
-    With `die_with_parent` they also end, killed, when the thread that called this ends in any other way.
+    With `die_with_parent` they also end, killed, when the thread that called this ends in any other way. With
+    `standard_ports` it is the ports that everybody knows, and FLX-4301 if one is taken.
     """
+    start = Start(standard_ports=standard_ports, die_with_parent=die_with_parent, metrics=metrics, ready_ms_max=ready_ms_max)
     try:
-        state = up(parts, directory, Start(die_with_parent=die_with_parent, metrics=metrics, ready_ms_max=ready_ms_max), say)
+        state = up(parts, directory, start, say)
         yield Stack(directory, state.ports)
     finally:
         down(directory)

@@ -23,4 +23,4 @@ col("at").dt.minutes()  # expect: attr-defined
 functions.to_upper(col("name"))  # expect: attr-defined
 readings.window(tumble("1 hour")).group_by("sensor_id").aggregate(rows=count())  # expect: attr-defined
 readings.sink("copy").chart("all")  # expect: attr-defined
-waiting = (types.Metadata, hop, drives)  # expect: attr-defined
+waiting = (types.Metadatum, hop, drives)  # expect: attr-defined

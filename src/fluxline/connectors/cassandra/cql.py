@@ -19,13 +19,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fluxline.connectors.cassandra.options import COUNTERS
 from fluxline.errors import ConfigError, UnsupportedByEngine, did_you_mean
+from fluxline.schema import Field, TableSchema, parse_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fluxline.connectors.cassandra.options import CassandraOptions
-    from fluxline.schema import Field, LogicalType, TableSchema
+    from fluxline.schema import LogicalType
 
 _SIMPLE = {
     "BOOLEAN": "boolean", "TINYINT": "tinyint", "SMALLINT": "smallint", "INT": "int", "BIGINT": "bigint",
@@ -53,16 +55,32 @@ class TableColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class Bucket:
+    """A column of the table that no row of the pipeline has: a timestamp of its key, rounded down.
+
+    Attributes:
+        column: its name.
+        source: the timestamp that is rounded.
+        milliseconds: what it is rounded to, counted from 1970-01-01 00:00 UTC.
+    """
+
+    column: str
+    source: str
+    milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """The table of a sink.
 
     Attributes:
         keyspace: its keyspace.
         name: its name.
-        schema: the columns that are written.
+        schema: the columns that are written, the bucket among them.
         partition: the columns of its partition key, in order.
         clustering: its clustering columns and ASC or DESC, in order.
         ttl_seconds: how long a row lives, or None.
+        bucket: the column of its partition key that bounds a partition's time, or None.
     """
 
     keyspace: str
@@ -71,6 +89,7 @@ class Table:
     partition: tuple[str, ...]
     clustering: tuple[tuple[str, str], ...]
     ttl_seconds: int | None = None
+    bucket: Bucket | None = None
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -124,7 +143,8 @@ class Table:
             if other is None:
                 found.append(f'Column "{name}" ({column.type}) is missing in the table.')
             elif _thawed(other.type) != _thawed(column.type):
-                found.append(f'Column "{name}" is {other.type} in the table and {column.type} in the pipeline.')
+                why = f" {COUNTERS}" if other.type == "counter" else ""
+                found.append(f'Column "{name}" is {other.type} in the table and {column.type} in the pipeline.{why}')
             if other is not None and other.kind == "static":
                 found.append(f'Column "{name}" is static in the table.')
         found += [f'Column "{name}" ({column.type}) of the table is not in the pipeline.' for name, column in there.items() if name not in wanted]
@@ -145,7 +165,8 @@ def table_of(name: str, schema: TableSchema, key: Sequence[str], options: Cassan
         options: the connector's options.
 
     Raises:
-        ConfigError: FLX-1151, the partition key and the clustering columns are not the pipeline's key.
+        ConfigError: FLX-1151, the partition key and the clustering columns are not the pipeline's key; FLX-1158, the time bucket
+            has no timestamp to be made of, or its name is taken.
         UnsupportedByEngine: FLX-2751, a column has a type that no column of Cassandra holds.
     """
     partition = tuple(options.partition_key) or tuple(item for item in key if item not in dict(options.order()))[:1]
@@ -164,7 +185,32 @@ def table_of(name: str, schema: TableSchema, key: Sequence[str], options: Cassan
         if item.name in key and item.type.root in ("ARRAY", "MAP"):
             raise _unsupported(item.name, item.type, "It is part of the key, and two values that are equal may be written in different ways.")
     seconds = None if options.ttl is None else int(options.ttl.total_seconds())
-    return Table(options.keyspace, options.table or name, schema, partition, clustering, seconds)
+    bucket = _bucket(name, schema, [item for item, _order in clustering], options)
+    if bucket is not None:
+        schema = TableSchema((*schema.fields, Field(bucket.column, parse_type("TIMESTAMP_LTZ(3) NOT NULL"))))
+        partition = (*partition, bucket.column)
+    return Table(options.keyspace, options.table or name, schema, partition, clustering, seconds, bucket)
+
+
+def _bucket(name: str, schema: TableSchema, clustering: Sequence[str], options: CassandraOptions) -> Bucket | None:
+    if options.time_bucket is None:
+        return None
+    column, source = options.time_bucket_column, next((item for item in clustering if schema.field(item).type.timestamp), None)
+    if source is None:
+        raise ConfigError(
+            "FLX-1158",
+            f'sink "{name}" has no timestamp to make a time bucket of',
+            detail=f"It is made of the first timestamp of the clustering columns, and they are ({', '.join(clustering)}).",
+            hint="Take a timestamp into the key and into clustering, or leave time_bucket away.",
+        )
+    if column in schema:
+        raise ConfigError(
+            "FLX-1158",
+            f'sink "{name}" has a column "{column}" already',
+            detail="The time bucket is a column of the table alone.",
+            hint="Choose another name with time_bucket_column.",
+        )
+    return Bucket(column, source, int(options.time_bucket.total_seconds() * 1000))
 
 
 def cql_type(logical: LogicalType, column: str) -> str:

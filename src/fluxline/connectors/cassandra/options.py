@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from fluxline.errors import ConfigError
 
+COUNTERS = "Adding to a counter is not idempotent: after a crash the same rows would be added again."
 CONSISTENCIES = ("ANY", "ONE", "TWO", "THREE", "QUORUM", "ALL", "LOCAL_QUORUM", "EACH_QUORUM", "LOCAL_ONE")
 _LIFETIME_SECONDS = 630_720_000  # 20 years: more is not known to Cassandra.
 _CLUSTERING = re.compile(r"\s*(.+?)(?:\s+(ASC|DESC))?\s*", re.IGNORECASE | re.DOTALL)
@@ -34,6 +35,12 @@ class CassandraOptions(Options):
         default=[],
         example=["window_start DESC"],
     )
+    time_bucket: timedelta | None = option(
+        "Length of time of a partition: the first timestamp of the clustering columns, rounded down to it, is one more column of the partition key.",
+        default=None,
+        example="1 day",
+    )
+    time_bucket_column: str = option("Name of that column in the table.", default="time_bucket")
     ttl: timedelta | None = option("How long rows live, in whole seconds; for ever if not given.", default=None, example="90 days")
     nulls: str = option(
         "What NULL becomes: unset writes nothing where a row is new, so that it leaves no tombstone; null always writes it.",
@@ -82,11 +89,7 @@ class CassandraOptions(Options):
         if self.port > 65_535:
             raise refuse("port", "The highest port is 65535.")
         if self.counters:
-            raise refuse(
-                "counters",
-                "Adding to a counter is not idempotent: after a crash the same rows would be added again. "
-                "Count in the pipeline and write the count to a BIGINT column.",
-            )
+            raise refuse("counters", f"{COUNTERS} Count in the pipeline and write the count to a BIGINT column.")
         if self.lightweight_transactions:
             raise refuse(
                 "lightweight_transactions",
@@ -96,6 +99,10 @@ class CassandraOptions(Options):
         second = timedelta(seconds=1)
         if self.ttl is not None and (self.ttl % second or not second <= self.ttl <= _LIFETIME_SECONDS * second):
             raise refuse("ttl", "Cassandra takes whole seconds, from 1 second to 20 years (7300 days).")
+        if self.time_bucket is not None and self.time_bucket < second:
+            raise refuse("time_bucket", "A partition holds at least 1 second.")
+        if not self.time_bucket_column:
+            raise refuse("time_bucket_column", "A column has a name.")
         if not all(_CLUSTERING.fullmatch(text) for text in self.clustering):
             raise refuse("clustering", 'Each is a column, or a column and its order: "window_start DESC".')
         if (self.username is None) != (self.password is None):

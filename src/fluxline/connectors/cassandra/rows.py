@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from fluxline.batch import INSERT, Batch, batch_from_polars
+from fluxline.batch import INSERT, Batch, Column, batch_from_polars
 from fluxline.limits import CASSANDRA_BATCH_BYTES, CASSANDRA_BATCH_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fluxline.batch import Int64s, Mask
+    from fluxline.connectors.cassandra.cql import Bucket
     from fluxline.schema import TableSchema
 
 _ROW = "\x01row"  # A name that no column has.
@@ -72,6 +73,15 @@ def arrange(batch: Batch, schema: TableSchema, key: Sequence[str], partition: Se
     arranged = batch.take(rows)
     fresh = None if arranged.kinds is None else (arranged.kinds == INSERT) & lonely[rows]
     return Arranged(arranged, rows, fresh, partitions[rows], replaced)
+
+
+def bucketed(batch: Batch, bucket: Bucket) -> Column:
+    """The time bucket of each row; NULL where its timestamp is."""
+    source = batch.columns[bucket.source]
+    assert isinstance(source.values, np.ndarray), "a timestamp has a fixed width"
+    milliseconds = source.values.astype("datetime64[ms]").view(np.int64)
+    rounded = milliseconds - milliseconds % bucket.milliseconds  # Towards the past, also before 1970.
+    return Column(rounded.view("datetime64[ms]"), source.valid)
 
 
 def cut(partitions: Int64s, sizes: Int64s) -> Int64s:

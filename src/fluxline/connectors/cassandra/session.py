@@ -91,15 +91,26 @@ class Session:
             ResourceMissing: FLX-4753, one does not exist and is not to be created.
             ExternalError: FLX-4754, the table is another one.
         """
-        if not self.execute("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s", (table.keyspace,)):
-            if not self.options.create:
-                raise _missing(f'keyspace "{table.keyspace}"')
+        if self.missing(table).startswith("keyspace"):
             self.execute(create_keyspace(table.keyspace, self.options.replication))
-        if not self._columns(table):
-            if not self.options.create:
-                raise _missing(f'table "{table.keyspace}.{table.name}"')
+        if self.missing(table):
             self.execute(table.create())
         self.compare(table)
+
+    def missing(self, table: Table) -> str:
+        """What is not there yet and will be created: the keyspace, the table, or nothing.
+
+        Raises:
+            ResourceMissing: FLX-4753, it is not to be created.
+        """
+        found = ""
+        if not self.execute("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s", (table.keyspace,)):
+            found = f'keyspace "{table.keyspace}"'
+        elif not self._columns(table):
+            found = f'table "{table.keyspace}.{table.name}"'
+        if found and not self.options.create:
+            raise _missing(found)
+        return found
 
     def compare(self, table: Table) -> None:
         """Look whether the table is there and as the pipeline needs it; raises as `ensure`."""

@@ -23,7 +23,7 @@ from fluxline.connectors.base import SinkContext, Written
 from fluxline.connectors.cassandra.cql import table_of
 from fluxline.connectors.cassandra.options import CassandraOptions
 from fluxline.connectors.cassandra.requests import Piece, Requests, Row
-from fluxline.connectors.cassandra.rows import Arranged, arrange, cut
+from fluxline.connectors.cassandra.rows import Arranged, arrange, bucketed, cut
 from fluxline.connectors.cassandra.session import Session
 from fluxline.connectors.cassandra.values import cell_bytes, encode_column, encode_integers, has_finer_digits
 from fluxline.errors import RecoveryError
@@ -50,7 +50,6 @@ class CassandraSink:
     def __init__(self, context: SinkContext) -> None:
         assert isinstance(context.options, CassandraOptions), f"options of another connector: {context.options}"
         assert context.key, "a sink of Cassandra has a key"
-        self._schema = context.schema
         self._table = table_of(context.name, context.schema, context.key, context.options)
         self._updating = context.updating
         self._unset = context.options.nulls == "unset"
@@ -69,13 +68,19 @@ class CassandraSink:
     def write(self, batch: Batch, encoded: Encoded | None) -> Written:
         """Write the rows and wait until the nodes have them; what they refuse is rejected, the rest is written."""
         assert encoded is None, "Cassandra takes no format"
-        rejects = dict(self._misfits(batch))
         first = self._sequence
         self._sequence += batch.rows
+        return self.write_versions(batch, np.arange(first, self._sequence, dtype=np.int64))
+
+    def write_versions(self, batch: Batch, versions: Int64s) -> Written:
+        """The same with timestamps that others have chosen."""
+        if self._table.bucket is not None:
+            batch = batch.with_columns({**batch.columns, self._table.bucket.column: bucketed(batch, self._table.bucket)})
+        rejects = dict(self._misfits(batch))
         left = np.ones(batch.rows, dtype=np.bool_) if batch.kinds is None else batch.kinds != UPDATE_BEFORE
         left[list(rejects)] = False
         while left.any():
-            refused = self._write_last(batch, np.flatnonzero(left), first, left)
+            refused = self._write_last(batch, np.flatnonzero(left), versions, left)
             if not refused:
                 break
             rejects.update(refused)
@@ -125,21 +130,21 @@ class CassandraSink:
                 for index in np.flatnonzero(lengths > CASSANDRA_KEY_BYTES_MAX).tolist():
                     yield index, f'column "{item.name}" is part of the key, and longer than {CASSANDRA_KEY_BYTES_MAX} bytes'
 
-    def _write_last(self, batch: Batch, candidates: Int64s, first: int, left: Mask) -> dict[int, str]:
+    def _write_last(self, batch: Batch, candidates: Int64s, versions: Int64s, left: Mask) -> dict[int, str]:
         """Write the last row of each key among the candidates.
 
         Args:
             batch: the rows as they came.
             candidates: the rows to choose from.
-            first: number in the sequence of the batch's first row.
+            versions: the timestamp of each row of the batch.
             left: is set to the rows that have to be tried next: those in whose place a refused one stood.
 
         Returns:
             The refused rows.
         """
         merge = self._unset and not self._updating
-        arranged = arrange(batch.take(candidates), self._schema, self._table.key, self._table.partition, merge_nulls=merge)
-        ready = self._ready(arranged, first + candidates[arranged.rows])
+        arranged = arrange(batch.take(candidates), self._table.schema, self._table.key, self._table.partition, merge_nulls=merge)
+        ready = self._ready(arranged, versions[candidates[arranged.rows]])
         refused = self._requests.send(ready.rows, ready.pieces)
         gone = arranged.rows[list(refused)]
         left[:] = False

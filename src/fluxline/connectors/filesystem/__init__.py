@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fluxline.connectors.base import Connector
+from fluxline.connectors.filesystem.flink import FLINK
 from fluxline.connectors.filesystem.options import FilesystemOptions
 from fluxline.connectors.filesystem.sink import FilesystemSink, clears
 from fluxline.connectors.filesystem.source import FilesystemSource
@@ -32,4 +33,5 @@ CONNECTOR = Connector(
     appends_guarantee="exactly_once",
     source_bounded=ends,
     clears=clears,
+    flink=FLINK,
 )

@@ -15,12 +15,11 @@ from fluxline.batch import Batch, Column
 from fluxline.engines.embedded.expressions import compile_expression
 from fluxline.formats.base import Reject
 from fluxline.plan import expressions
-from fluxline.plan.expressions import columns_of
-from fluxline.schema import TableSchema
 
 if TYPE_CHECKING:
     from fluxline.batch import Int64s, Mask
     from fluxline.clock import Clock
+    from fluxline.connectors.base import Bytes
     from fluxline.formats.base import Decoded, Decoder
     from fluxline.plan.nodes import Scan
 
@@ -42,28 +41,12 @@ class Judged:
     reject_times_ms: dict[int, int]
 
 
-def decode_schema(scan: Scan) -> TableSchema:
-    """The declared columns that must be decoded: those that are read, and what the event time is computed from.
-
-    The event-time column is decoded as nullable: a row without it is rejected for that reason.
-    """
-    needed = {item.name for item in scan.schema}
-    if scan.event_time is not None:
-        needed |= columns_of(scan.event_time.expression)
-    if scan.predicate is not None:
-        needed |= columns_of(scan.predicate)
-    fields = [item for item in scan.declared if item.name in needed] or [scan.declared.fields[0]]
-    if scan.event_time is not None and isinstance(scan.event_time.expression, expressions.Column):
-        name = scan.event_time.expression.name
-        fields = [replace(item, type=item.type.with_nullable(True)) if item.name == name else item for item in fields]
-    return TableSchema(tuple(fields))
-
-
 class DecodeStep:
     """Decodes one source's records and judges their event time."""
 
     def __init__(self, scan: Scan, clock: Clock) -> None:
-        self.schema = decode_schema(scan)
+        self.schema = scan.decoded
+        self._metadata = [item.name for item in self.schema if item.metadata is not None]
         self._clock = clock
         self._output = [item.name for item in scan.schema]
         self._time_name = None if scan.event_time is None else scan.event_time.name
@@ -75,9 +58,16 @@ class DecodeStep:
             self._time_name = scan.event_time.expression.name
         self._skew_ms = None if scan.strategy is None else scan.strategy.max_future_skew_ms
 
-    def decode(self, decoder: Decoder, data: bytes, bounds: Int64s, partition: str) -> Judged:
-        """The records `data[bounds[i]:bounds[i + 1]]` of a partition."""
-        return self._judge(decoder.decode(data, bounds), partition)
+    def decode(self, decoder: Decoder, read: Bytes, bounds: Int64s, partition: str) -> Judged:
+        """The records `data[bounds[i]:bounds[i + 1]]` of what was read of a partition."""
+        decoded = decoder.decode(read.data, bounds)
+        if not self._metadata:
+            return self._judge(decoded, partition)
+        assert read.metadata is not None, "a source knows the metadata that it was opened for"
+        columns = dict(decoded.columns)
+        for name in self._metadata:
+            columns[name] = read.metadata[name] if decoded.records is None else read.metadata[name].take(decoded.records)
+        return self._judge(replace(decoded, columns=columns), partition)
 
     def of_rows(self, batch: Batch, partition: str) -> Judged:
         """Rows that a connector gives as columns."""

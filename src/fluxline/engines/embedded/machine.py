@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fluxline.connectors.base import SinkContext, SourceContext
@@ -17,6 +18,7 @@ from fluxline.formats import load_format
 from fluxline.plan import nodes
 from fluxline.plan.json import plan_digest
 from fluxline.plan.names import remembers
+from fluxline.schema import TableSchema
 from fluxline.telemetry import EdgeCount, Report
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from fluxline.engines.embedded.source import SourceEvent
     from fluxline.formats.base import Decoder, Encoder
     from fluxline.plan.nodes import Plan
-    from fluxline.schema import TableSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +144,7 @@ class Machine:
                 stack.callback(source.close)
 
     def _open_source(self, scan: nodes.Scan, endpoint: Endpoint) -> SourceTask:
-        from fluxline.engines.embedded.decode import decode_schema
-
-        connector, schema = endpoint.connector, decode_schema(scan)
+        connector, schema = endpoint.connector, scan.decoded
         assert connector.source is not None, "the planner refuses a source that cannot be read"
         source = connector.source(SourceContext(scan.source, endpoint.options, schema, endpoint.directory, self.clock, self.settings.bounded))
 
@@ -153,7 +152,7 @@ class Machine:
             if endpoint.format is None:
                 return None
             assert endpoint.format_options is not None
-            return endpoint.format.decoder(schema, scan.declared, endpoint.format_options)
+            return endpoint.format.decoder(schema.of_records(), scan.declared.of_records(), endpoint.format_options)
 
         wants = any(isinstance(node, nodes.Rejected) and node.input == scan for node in self.plan.nodes())
         options = SourceOptions(make_decoder, wants, self.settings.rejected_share_max)
@@ -207,12 +206,17 @@ def sink_context(sink: nodes.Sink, endpoint: Endpoint, clock: Clock, settings: M
     """What a sink's connector is opened with."""
     schema = sink.schema.visible()
     encoder: Encoder | None = None
+    make_key_encoder: Callable[[], Encoder] | None = None
     if endpoint.format is not None:
         assert endpoint.format_options is not None
         encoder = endpoint.format.encoder(schema, endpoint.format_options)
+        if sink.row_key is not None:
+            keys = TableSchema(tuple(schema.field(name) for name in sink.row_key))
+            make_key_encoder = partial(endpoint.format.encoder, keys, endpoint.format_options)
     return SinkContext(
         name=sink.name, options=endpoint.options, schema=schema, key=sink.row_key, updating=sink.updating, directory=endpoint.directory,
         clock=clock, run_id=settings.run_id, receipt=receipt, fresh=settings.fresh, encoder=encoder,
+        make_key_encoder=make_key_encoder,
     )  # fmt: skip
 
 

@@ -114,7 +114,7 @@ class StateDirectory:
     def begin(self, facts: Mapping[str, object]) -> None:
         """Note that a run has begun."""
         try:
-            _write_durably(self.path / "running.json", json.dumps({"format": STATE_FORMAT_VERSION, **facts}).encode())
+            write_durably(self.path / "running.json", json.dumps({"format": STATE_FORMAT_VERSION, **facts}).encode())
         except OSError as error:
             raise external(error, self.path) from error
 
@@ -139,7 +139,7 @@ class StateDirectory:
             shutil.rmtree(building, ignore_errors=True)
             building.mkdir(mode=0o700)
             manifest = _manifest(stop, building)
-            _write_durably(building / "manifest.json", json.dumps(manifest, indent=1).encode())
+            write_durably(building / "manifest.json", json.dumps(manifest, indent=1).encode())
             building.rename(final)
             _sync_directory(self.path)
         except OSError as error:
@@ -246,7 +246,8 @@ def _stop_from(data: dict[str, Any], directory: Path) -> SavedStop:
     )
 
 
-def _write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file that is whole or not there, also after a crash of the machine."""
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as out:
         out.write(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from fluxline.engines.embedded.operator import Edge
     from fluxline.formats.base import Encoder
     from fluxline.plan.nodes import Sink
+
+_log = logging.getLogger("fluxline.engine")
 
 
 class SinkTask:
@@ -54,6 +57,9 @@ class SinkTask:
         encoded = None if self._encoder is None else self._encoder.encode(visible)
         written = self._writer.write(visible, encoded)
         self._unflushed = True
+        if written.rejects:
+            first = min(written.rejects, key=lambda reject: reject.index)
+            _log.warning('sink "%s": %d of %d rows refused, the first: %s', self.node.name, len(written.rejects), batch.rows, first.detail)
         with self.lock:
             self._taken.popleft()
             self.ledger.used += written.acknowledged

@@ -226,7 +226,7 @@ class SourceTask:
         assert partition.decoder is not None, "a connector that gives bytes has a format"
         if read.bounds is not None:
             assert read.positions is not None, "records with bounds have positions"
-            judged = self._decode.decode(partition.decoder, read.data, read.bounds, partition.name)
+            judged = self._decode.decode(partition.decoder, read, read.bounds, partition.name)
             partition.position = int(read.positions[-1]) + 1 if len(read.positions) else partition.position
             return self._give(partition, judged, len(read.bounds) - 1, (read.data, read.bounds), read.positions)
         start = read.start - len(partition.carry)
@@ -235,7 +235,7 @@ class SourceTask:
         consumed = int(bounds[-1])
         partition.carry = data[consumed:]
         partition.position = start + consumed
-        judged = self._decode.decode(partition.decoder, data, bounds, partition.name)
+        judged = self._decode.decode(partition.decoder, Bytes(data, start), bounds, partition.name)
         return self._give(partition, judged, len(bounds) - 1, (data, bounds), start + bounds[:-1])
 
     def _give(self, partition: OpenPartition, judged: Judged, records: int, raw: tuple[bytes, Int64s] | None, positions: Int64s) -> SourceEvent:

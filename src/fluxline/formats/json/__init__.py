@@ -9,10 +9,26 @@
 
 from __future__ import annotations
 
-from fluxline.formats.base import Format
+from typing import TYPE_CHECKING, Literal
+
+from fluxline.formats.base import FlinkFormat, Format
 from fluxline.formats.json.decode import make_decoder
 from fluxline.formats.json.encode import make_encoder
 from fluxline.formats.json.options import JSONOptions
+
+if TYPE_CHECKING:
+    from fluxline.options import Options
+
+
+def flink_format(options: Options, role: Literal["source", "sink"]) -> FlinkFormat:
+    """The same in Flink's spelling. Flink's own json is not strict, so records are decoded by a format that goes with this package."""
+    assert isinstance(options, JSONOptions)
+    if role == "sink":
+        plain = {"json.timestamp-format.standard": options.timestamp_format, "json.encode.decimal-as-plain-number": "true"}
+        return FlinkFormat("json", plain)
+    strict = {"fluxline-json.timestamp-format.standard": options.timestamp_format}
+    return FlinkFormat("fluxline-json", strict, not_null="fluxline-json.not-null", shows_rejects=True)
+
 
 FORMAT = Format(
     name="json",
@@ -20,4 +36,5 @@ FORMAT = Format(
     options=JSONOptions,
     decoder=make_decoder,
     encoder=make_encoder,
+    flink=flink_format,
 )

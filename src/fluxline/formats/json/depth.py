@@ -15,7 +15,8 @@ from fluxline.limits import RECORD_DEPTH_MAX, TYPE_DEPTH_MAX
 
 _CUT = 250  # Levels that every parser takes, whatever called it.
 assert 2 * TYPE_DEPTH_MAX < _CUT < RECORD_DEPTH_MAX
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+# A text, or what follows a quote that no other one closes: found at once, for to look behind each later quote again takes hours.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("|\\?\Z)', re.DOTALL)
 _OPENERS, _CLOSERS = b"[{", b"]}"
 
 
@@ -28,7 +29,7 @@ def is_too_deep(record: bytes) -> bool:
     """Whether the record nests deeper than RECORD_DEPTH_MAX; brackets in texts do not count."""
     if not may_be_deeper(record, RECORD_DEPTH_MAX):
         return False
-    return int(_levels(_STRING.sub(b"", record)).max(initial=0)) > RECORD_DEPTH_MAX
+    return int(_levels(_STRING.sub(_blank, record)).max(initial=0)) > RECORD_DEPTH_MAX
 
 
 def cut_deep(record: bytes) -> bytes:
@@ -39,7 +40,7 @@ def cut_deep(record: bytes) -> bytes:
     """
     if not may_be_deeper(record, _CUT):
         return record
-    levels = _levels(_STRING.sub(lambda text: b" " * len(text.group()), record))
+    levels = _levels(_STRING.sub(_blank, record))
     before = np.concatenate([[0], levels[:-1]])
     starts = np.flatnonzero((levels == _CUT + 1) & (before == _CUT)).tolist()
     ends = (np.flatnonzero((levels == _CUT) & (before == _CUT + 1)) + 1).tolist()
@@ -50,6 +51,11 @@ def cut_deep(record: bytes) -> bytes:
         msgspec.json.decode(cut_deep(record[start:end]), type=msgspec.Raw)
         rest += [record[last:start], b"null"]
     return b"".join([*rest, record[ends[-1] if ends else 0 :]])
+
+
+def _blank(text: re.Match[bytes]) -> bytes:
+    """Spaces for a text; what is not closed is no text, and its brackets count."""
+    return b" " * len(text.group()) if text.group(1) == b'"' else text.group()
 
 
 def _levels(blanked: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

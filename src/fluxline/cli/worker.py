@@ -1,0 +1,46 @@
+"""`fluxline worker`: one more process that writes the sinks which Flink does not."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from fluxline.cli.arguments import environment_options, output_option, target_argument
+
+
+@click.command("worker")
+@target_argument
+@click.option("--deployed", metavar="FOLDER", hidden=True, help="Take the plan from a deployment's folder.")
+@environment_options
+@output_option
+def worker(target: str | None, name: str | None, env: str | None, overrides: tuple[str, ...], deployed: str | None, output: str) -> int:
+    """Take rows from the topics that a job on Flink writes into the systems that Flink does not know, until Ctrl-C.
+
+    TARGET is a file, a folder with fluxline.toml, or MODULE[:NAME]; by default the project of the current folder. "fluxline submit"
+    starts workers; more of them, here or on other machines, share the work. Rows that a system refuses go to a topic "....rejected".
+    """
+    from fluxline.cli.screen import say, say_json
+    from fluxline.cli.signals import signals
+    from fluxline.cli.targets import one_pipeline
+    from fluxline.control.deployment import DeploymentDirectory
+    from fluxline.control.worker import start_worker
+
+    if deployed is not None:
+        plan, directory = DeploymentDirectory(Path(deployed)).read_plan(), Path.cwd()
+    else:
+        pipeline = one_pipeline(target, name)
+        plan, directory = pipeline._plan(), pipeline._directory()
+    with signals() as asked:
+        running = start_worker(plan, directory, env=env, overrides=overrides)
+        asked.running = True
+        if output == "text":
+            say(f"{plan.name}: writes {', '.join(running.sinks)}")
+        running.wait(lambda: asked.stop)
+    if output == "json":
+        say_json({"name": plan.name, "sinks": {sink: asdict(counts) for sink, counts in running.counts.items()}})
+        return 0
+    for sink, counts in running.counts.items():
+        say(f"  {sink}: read {counts.read:,} = written {counts.written:,} + rejected {counts.rejected:,}")
+    return 0

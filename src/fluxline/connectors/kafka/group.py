@@ -1,0 +1,219 @@
+"""Members of a consumer group: they share a topic's partitions, and what one has committed the next goes on from.
+
+Each record has a version: a number of microseconds at which the group first read its partition, plus the record's offset.
+It is the same whenever the record is read again, and grows along the partition; so a store that keeps the highest version
+of a row ends with the last record of the row's key, however often records were read. The first number is kept beside the
+committed offset, in the text that Kafka keeps there. Being a time, it also lies above what others have written before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fluxline.connectors.kafka.client import Troubles, connect, library, make, partitions_of, refusal
+from fluxline.limits import KAFKA_ANSWER_SECONDS, KAFKA_CONNECT_ATTEMPTS, KAFKA_CONSUME_RECORDS, KAFKA_GROUP_WAIT_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fluxline.batch import Int64s
+    from fluxline.clock import Clock
+    from fluxline.connectors.kafka.options import KafkaOptions
+
+_MARK = "fluxline "  # In front of the number in the text beside an offset.
+
+MEMBER = {
+    "enable.auto.commit": False,
+    "auto.offset.reset": "earliest",
+    "isolation.level": "read_committed",
+    "fetch.queue.backoff.ms": 1,
+    "queued.max.messages.kbytes": 32_768,
+    "fetch.message.max.bytes": 4_194_304,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records in the order of their partitions.
+
+    Attributes:
+        keys: of each record, or None.
+        values: of each record; None says that the key has gone.
+        versions: int64 of shape (n,).
+        places: partition and offset of each record, int64 of shape (n, 2).
+    """
+
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    versions: Int64s
+    places: Int64s
+
+
+class GroupReader:
+    """One member of a group, used by one thread. What `read` gave must be done with before it is called again.
+
+    Raises:
+        ExternalError: FLX-4401 to FLX-4405, the brokers do not answer or refuse, or there is no such topic.
+    """
+
+    def __init__(self, options: KafkaOptions, topic: str, group: str, clock: Clock) -> None:
+        self._topic = topic
+        self._clock = clock
+        self._troubles = Troubles()
+        self._consumer = make("Consumer", options, {**MEMBER, "group.id": group}, self._troubles)
+        self._first: dict[int, int] = {}  # Per assigned partition, the number that versions begin at.
+        self._next: dict[int, int] = {}  # Per partition with something to commit, the offset to go on at.
+        self.error: Exception | None = None
+        try:
+            partitions_of(topic, connect(self._consumer, options, self._troubles))
+        except BaseException:
+            self._consumer.close()
+            raise
+        self._consumer.subscribe([topic], on_assign=self._take, on_revoke=self._give_back, on_lost=self._lose)
+
+    def read(self) -> Records | None:
+        """What has come, at most KAFKA_CONSUME_RECORDS; None after a short wait for nothing.
+
+        Raises:
+            ExternalError: as above.
+        """
+        try:
+            messages = self._consumer.consume(KAFKA_CONSUME_RECORDS, KAFKA_GROUP_WAIT_SECONDS)
+        except library().KafkaException as error:
+            raise refusal(error.args[0], self._topic, "read", self._troubles) from error
+        if self.error is not None:
+            raise self.error
+        healthy = [message for message in messages if message.error() is None and message.partition() in self._first]
+        for message in messages:
+            if message.error() is not None and not message.error().retriable() and self._matters(message.error()):
+                raise refusal(message.error(), self._topic, "read", self._troubles)
+        if not healthy:
+            return None
+        places = np.array([(message.partition(), message.offset()) for message in healthy], dtype=np.int64)
+        first = np.array([self._first[partition] for partition in places[:, 0].tolist()], dtype=np.int64)
+        for partition in np.unique(places[:, 0]).tolist():
+            self._next[partition] = int(places[places[:, 0] == partition, 1].max()) + 1
+        return Records([message.key() for message in healthy], [message.value() for message in healthy], first + places[:, 1], places)
+
+    def commit(self) -> None:
+        """Keep that everything which `read` gave is done with.
+
+        Raises:
+            ExternalError: the brokers refuse; that the group has moved on to other members is no such case.
+        """
+        if not self._next:
+            return
+        kafka = library()
+        marks = [kafka.TopicPartition(self._topic, number, offset, f"{_MARK}{self._first[number]}") for number, offset in self._next.items()]
+        self._next = {}
+        try:
+            answered = self._consumer.commit(offsets=marks, asynchronous=False)
+        except kafka.KafkaException as error:
+            failure = error.args[0]
+        else:
+            failure = next((item.error for item in answered if item.error is not None), None)
+        passed_on = (kafka.KafkaError.ILLEGAL_GENERATION, kafka.KafkaError.UNKNOWN_MEMBER_ID, kafka.KafkaError.REBALANCE_IN_PROGRESS)
+        if failure is not None and failure.code() not in passed_on:
+            raise refusal(failure, self._topic, "commit offsets of", self._troubles)
+
+    def close(self) -> None:
+        """Leave the group; may be called twice."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    def _matters(self, error: Any) -> bool:
+        codes = library().KafkaError
+        return error.fatal() or error.code() in (codes.TOPIC_AUTHORIZATION_FAILED, codes.GROUP_AUTHORIZATION_FAILED, codes.UNKNOWN_TOPIC_OR_PART)
+
+    def _take(self, consumer: Any, partitions: list[Any]) -> None:
+        """The group gave us partitions: begin behind what was committed. librdkafka calls this within `consume`."""
+        kafka = library()
+        try:
+            known = _committed(consumer, partitions) if partitions else []
+            for item in known:
+                low, high = consumer.get_watermark_offsets(kafka.TopicPartition(self._topic, item.partition), timeout=KAFKA_ANSWER_SECONDS)
+                mark = item.metadata or ""
+                if mark.startswith(_MARK) and low <= item.offset <= high:
+                    self._first[item.partition] = int(mark.removeprefix(_MARK))
+                else:  # Never read, or another topic of this name: all of it is written again, as newer.
+                    item.offset = low
+                    self._first[item.partition] = self._clock.now_ms() * 1000
+        except kafka.KafkaException as error:
+            self.error = refusal(error.args[0], self._topic, "read", self._troubles)
+            return
+        consumer.assign(known)
+
+    def _give_back(self, _consumer: Any, partitions: list[Any]) -> None:
+        self._forget(partitions)
+
+    def _lose(self, _consumer: Any, partitions: list[Any]) -> None:
+        self._forget(partitions)
+
+    def _forget(self, partitions: list[Any]) -> None:
+        for item in partitions:
+            self._first.pop(item.partition, None)
+            self._next.pop(item.partition, None)
+
+
+def lag(options: KafkaOptions, topic: str, group: str) -> int:
+    """Records of a topic that a group has not committed yet.
+
+    Raises:
+        ExternalError: FLX-4401 to FLX-4405.
+    """
+    return sum(max(0, high - reached) for reached, high in positions(options, topic, group).values())
+
+
+def positions(options: KafkaOptions, topic: str, group: str) -> Mapping[int, tuple[int, int]]:
+    """Per partition of a topic, the offset that a group goes on at, and the end.
+
+    Raises:
+        ExternalError: FLX-4401 to FLX-4405.
+    """
+    kafka, troubles = library(), Troubles()
+    consumer = make("Consumer", options, {"group.id": group, "enable.auto.commit": False}, troubles)
+    try:
+        numbers = partitions_of(topic, connect(consumer, options, troubles))
+        known = _committed(consumer, [kafka.TopicPartition(topic, number) for number in numbers])
+        found = {}
+        for item in known:
+            low, high = consumer.get_watermark_offsets(kafka.TopicPartition(topic, item.partition), timeout=KAFKA_ANSWER_SECONDS)
+            found[item.partition] = (item.offset if item.offset >= 0 else low, high)
+        return found
+    except kafka.KafkaException as error:
+        raise refusal(error.args[0], topic, "look at", troubles) from error
+    finally:
+        consumer.close()
+
+
+def partition_count(options: KafkaOptions, topic: str) -> int:
+    """How many partitions a topic has.
+
+    Raises:
+        ExternalError: FLX-4401 to FLX-4405.
+    """
+    troubles = Troubles()
+    consumer = make("Consumer", options, {"group.id": "fluxline"}, troubles)
+    try:
+        return len(partitions_of(topic, connect(consumer, options, troubles)))
+    finally:
+        consumer.close()
+
+
+def _committed(consumer: Any, partitions: list[Any]) -> list[Any]:
+    """What the group has committed; a coordinator that is about to be ready is asked again."""
+    kafka = library()
+    passing = (kafka.KafkaError.NOT_COORDINATOR, kafka.KafkaError.COORDINATOR_NOT_AVAILABLE, kafka.KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+    for _attempt in range(KAFKA_CONNECT_ATTEMPTS):
+        try:
+            return list(consumer.committed(partitions, timeout=KAFKA_ANSWER_SECONDS))
+        except kafka.KafkaException as error:
+            if error.args[0].code() not in passing:
+                raise
+        Event().wait(KAFKA_GROUP_WAIT_SECONDS * 5)
+    return list(consumer.committed(partitions, timeout=KAFKA_ANSWER_SECONDS))

@@ -1,0 +1,56 @@
+"""What Kafka knows of a record beside its value: columns of a source that are declared with `Metadata("...")`.
+
+The names are Flink's: `offset`, `partition`, `timestamp`, `key`, `headers`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from fluxline.batch import Column
+from fluxline.schema import BIGINT, INT, parse_type, timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fluxline.batch import Int64s
+    from fluxline.schema import Field, LogicalType, TableSchema
+
+_HEADERS = pl.List(pl.Struct({"key": pl.String, "value": pl.Binary}))
+METADATA: dict[str, tuple[LogicalType, ...]] = {
+    "offset": (BIGINT.with_nullable(False),),
+    "partition": (BIGINT.with_nullable(False), INT.with_nullable(False)),
+    "timestamp": (timestamp(3, local=True).with_nullable(False),),
+    "key": (parse_type("BYTES"),),
+    "headers": (parse_type("MAP<STRING NOT NULL, BYTES> NOT NULL"), parse_type("MAP<STRING, BYTES> NOT NULL")),
+}
+"""The types that a column may have; a key and the value of a header may be missing, so their type takes NULL."""
+
+
+class Metadata:
+    """Makes the columns that a schema asks for."""
+
+    def __init__(self, schema: TableSchema) -> None:
+        self._fields = [item for item in schema if item.metadata is not None]
+
+    def columns(self, partition: int, messages: list[Any], offsets: Int64s) -> Mapping[str, Column] | None:
+        """The columns of the messages of one partition, by name of the field; None where none is asked for."""
+        return {item.name: _column(item, partition, messages, offsets) for item in self._fields} or None
+
+
+def _column(item: Field, partition: int, messages: list[Any], offsets: Int64s) -> Column:
+    if item.metadata == "offset":
+        return Column(offsets)
+    if item.metadata == "partition":
+        kind = np.int32 if item.type.root == "INT" else np.int64
+        return Column(np.full(len(messages), partition, dtype=kind))
+    if item.metadata == "timestamp":
+        return Column(np.array([message.timestamp()[1] for message in messages], dtype=np.int64).astype("datetime64[ms]"))
+    if item.metadata == "key":
+        return Column(pl.Series([message.key() for message in messages], dtype=pl.Binary))
+    assert item.metadata == "headers", f"the planner refuses metadata {item.metadata}"
+    pairs = [[{"key": key, "value": value} for key, value in message.headers() or ()] for message in messages]
+    return Column(pl.Series(pairs, dtype=_HEADERS))

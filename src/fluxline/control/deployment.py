@@ -1,0 +1,178 @@
+"""What is kept of a submitted pipeline, beside the project: its job, its relays, its workers.
+
+<directory>/<pipeline>/lock              held while somebody submits or stops it
+<directory>/<pipeline>/deployment.json   the record
+<directory>/<pipeline>/plan.json         the plan, for the workers
+<directory>/<pipeline>/worker-1/lock     held by the worker's process; worker.log beside it
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from fluxline.engines.embedded.saved_state import StateDirectory, external, write_durably
+from fluxline.errors import RecoveryError, ResourceBusy
+from fluxline.plan.json import plan_from_json, plan_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from fluxline.plan.nodes import Plan
+
+DEPLOYMENT_FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RelayRecord:
+    """One relay: the sink, the system's connector, the topic between, and the workers' group."""
+
+    sink: str
+    connector: str
+    topic: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One submitted pipeline.
+
+    Attributes:
+        pipeline: its name.
+        environment: the environment's name.
+        state: `submitting`: somebody is at it, or was cut off; `submitted`; `stopped`.
+        plan_digest: of the plan that runs.
+        bounded: whether it ends where the input ended at its start.
+        submitted_at_ms: wall-clock time.
+        job_id: of Flink; empty before it is known.
+        gateway: address of the SQL Gateway that took it.
+        rest: address of the cluster.
+        savepoint: from where the next submission goes on, or None.
+        relays: the sinks that workers write.
+        made_topics: what was made for it, for a rollback.
+    """
+
+    pipeline: str
+    environment: str
+    state: Literal["submitting", "submitted", "stopped"]
+    plan_digest: str
+    bounded: bool
+    submitted_at_ms: int
+    job_id: str
+    gateway: str
+    rest: str
+    savepoint: str | None = None
+    relays: tuple[RelayRecord, ...] = ()
+    made_topics: tuple[str, ...] = ()
+
+
+class DeploymentDirectory:
+    """The directory of one pipeline in one environment."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep others from submitting or stopping the pipeline meanwhile.
+
+        Raises:
+            ResourceBusy: FLX-4101, somebody does.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise external(error, self.path) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            fact = f'pipeline "{self.path.name}" is being run, submitted or stopped by another process'
+            raise ResourceBusy("FLX-4101", fact, detail=f"It holds {self.path}.", hint="Wait for it.") from None
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    def read(self) -> Deployment | None:
+        """The record, or None.
+
+        Raises:
+            RecoveryError: FLX-5003 it is of a newer version, FLX-5004 it cannot be read.
+        """
+        try:
+            data = json.loads((self.path / "deployment.json").read_text())
+            version = data.pop("format")
+            if version > DEPLOYMENT_FORMAT_VERSION:
+                raise RecoveryError(
+                    "FLX-5003",
+                    f"the record of the deployment has format {version}, this version reads up to {DEPLOYMENT_FORMAT_VERSION}",
+                    detail=f"It is in {self.path}.",
+                    hint="Use the Fluxline version that wrote it.",
+                )
+            return _deployment_from(data)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RecoveryError(
+                "FLX-5004",
+                f"the record of the deployment in {self.path} cannot be read",
+                detail=f"{type(error).__name__}: {error}.",
+                hint="Look at the job and the workers yourself, and remove deployment.json.",
+            ) from error
+
+    def write(self, deployment: Deployment) -> None:
+        """Keep the record; it is there as a whole when this returns."""
+        try:
+            write_durably(self.path / "deployment.json", json.dumps({"format": DEPLOYMENT_FORMAT_VERSION, **asdict(deployment)}, indent=1).encode())
+        except OSError as error:
+            raise external(error, self.path) from error
+
+    def restore(self, before: Deployment | None) -> None:
+        """Put back the record that was there before, or none."""
+        if before is None:
+            (self.path / "deployment.json").unlink(missing_ok=True)
+        else:
+            self.write(before)
+
+    def write_plan(self, plan: Plan) -> None:
+        """Keep the plan for the workers."""
+        write_durably(self.path / "plan.json", json.dumps(plan_to_json(plan)).encode())
+
+    def read_plan(self) -> Plan:
+        """The plan of the deployment."""
+        return plan_from_json(json.loads((self.path / "plan.json").read_text()))
+
+    def workers(self) -> list[StateDirectory]:
+        """Where the workers that ever ran here keep that they run."""
+        found = [entry for entry in self.path.glob("worker-*") if entry.is_dir() and entry.name[7:].isdigit()]
+        return [StateDirectory(entry) for entry in sorted(found, key=lambda entry: int(entry.name[7:]))]
+
+    def claim_worker(self, pid: int) -> StateDirectory:
+        """The first place of a worker that nobody holds, held by this process."""
+        number = 1
+        while True:
+            place = StateDirectory(self.path / f"worker-{number}")
+            try:
+                place.acquire(pid)
+            except ResourceBusy:
+                number += 1
+                continue
+            return place
+
+    def forget_workers(self) -> None:
+        """Remove the places of workers; none of them runs."""
+        for place in self.workers():
+            shutil.rmtree(place.path, ignore_errors=True)
+
+
+def _deployment_from(data: dict[str, Any]) -> Deployment:
+    found = Deployment(**data)
+    return replace(found, relays=tuple(RelayRecord(**relay) for relay in data["relays"]), made_topics=tuple(found.made_topics))

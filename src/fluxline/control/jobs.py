@@ -1,0 +1,233 @@
+"""Submitted pipelines: how they stand, job and workers as one, and how they are ended as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from threading import Event
+from typing import TYPE_CHECKING
+
+from fluxline.clock import SystemClock
+from fluxline.config import refuse_unsupported, require_project, resolve_environment
+from fluxline.control.deployment import DeploymentDirectory
+from fluxline.control.ends import topic_endpoint
+from fluxline.control.worker_processes import end_workers, running_workers
+from fluxline.engines.flink.rest import ENDED, Cluster
+from fluxline.errors import ExternalError, FluxlineError, ResourceMissing
+from fluxline.limits import FLINK_POLL_MS, WORKER_DRAIN_MS_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from fluxline.clock import Clock
+    from fluxline.config import Environment
+    from fluxline.control.deployment import Deployment
+    from fluxline.engines.flink.rest import Job
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """One submitted pipeline.
+
+    Attributes:
+        deployment: what is kept of it.
+        state: Flink's word for the job's state, or `GONE` where the cluster knows it no more.
+        job: of Flink, or None.
+        cause: why the job failed last; empty if it did not.
+        late_dropped: what Flink's own operators dropped as late; it should be 0, and is None where nobody tells.
+        lags: per relayed sink, the records that workers have not written yet.
+        workers: processes on this machine that write for it.
+    """
+
+    deployment: Deployment
+    state: str
+    job: Job | None
+    cause: str
+    late_dropped: int | None
+    lags: Mapping[str, int]
+    workers: tuple[int, ...]
+
+    @property
+    def settled(self) -> bool:
+        """Whether the job has ended and workers have written everything."""
+        return self.state in ENDED and not any(self.lags.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """How a pipeline was ended: the savepoint, if one was made, and how many workers on this machine ended with it."""
+
+    deployment: Deployment
+    savepoint: str | None
+    workers: int
+
+
+def jobs(directory: Path, *, env: str | None = None, overrides: Sequence[str] = ()) -> list[JobStatus]:
+    """How the submitted pipelines of a project's environment stand, by name.
+
+    Raises:
+        FluxlineError: the environment cannot be resolved, or a record cannot be read.
+        ConnectionLost: FLX-4502, the cluster does not answer; FLX-4401, the brokers do not.
+    """
+    environment = _environment(directory, env, overrides)
+    root = environment.embedded.directory
+    found = [DeploymentDirectory(path.parent) for path in sorted(root.glob("*/deployment.json"))]
+    return [_status(place, deployment, environment) for place in found if (deployment := place.read()) is not None]
+
+
+def job_status(pipeline: str, directory: Path, *, env: str | None = None, overrides: Sequence[str] = ()) -> JobStatus:
+    """How one submitted pipeline stands.
+
+    Raises:
+        ResourceMissing: FLX-4524, it was not submitted.
+        FluxlineError: as `jobs`.
+    """
+    environment = _environment(directory, env, overrides)
+    place, deployment = _found(pipeline, environment)
+    return _status(place, deployment, environment)
+
+
+def wait_for_job(
+    pipeline: str, directory: Path, *, env: str | None = None, overrides: Sequence[str] = (), timeout_ms: int | None = None
+) -> JobStatus:
+    """Wait until the job has ended by itself and workers have written all of it.
+
+    Returns:
+        How it stands; look whether it is `settled`, since the time may be over first.
+
+    Raises:
+        ExternalError: FLX-4506, the job failed.
+        FluxlineError: as `jobs`.
+    """
+    clock = SystemClock()
+    deadline_ms = None if timeout_ms is None else clock.monotonic_ms() + timeout_ms
+    while True:
+        found = job_status(pipeline, directory, env=env, overrides=overrides)
+        if found.state in ENDED and found.state != "FINISHED":
+            raise ExternalError("FLX-4506", f'the job "{pipeline}" ended as {found.state} on Flink', detail=found.cause)
+        if found.settled or (deadline_ms is not None and clock.monotonic_ms() >= deadline_ms):
+            return found
+        clock.wait(Event(), FLINK_POLL_MS)
+
+
+def stop_job(
+    pipeline: str,
+    directory: Path,
+    *,
+    env: str | None = None,
+    overrides: Sequence[str] = (),
+    cancel: bool = False,
+    drain: bool = False,
+    told: Callable[[str], None] = lambda _step: None,
+) -> Stopped:
+    """End a pipeline: the job with a savepoint, then the workers once they have written what it left.
+
+    Args:
+        pipeline: its name.
+        directory: where the search for the project file starts.
+        env: the environment.
+        overrides: `key=value` settings for this call.
+        cancel: end it now, without a savepoint and without waiting for workers.
+        drain: let open windows come out first; the next submission starts over.
+        told: called with each step, as it is done.
+
+    Raises:
+        ResourceMissing: FLX-4524, it was not submitted.
+        ExternalError: FLX-4510 no savepoint was made, the job goes on; FLX-4523 workers did not write everything in time.
+    """
+    environment = _environment(directory, env, overrides)
+    place, _deployment = _found(pipeline, environment)
+    clock = SystemClock()
+    with place.held():
+        deployment = place.read()
+        assert deployment is not None
+        cluster = Cluster(deployment.rest, clock)
+        savepoint = None
+        if _runs(cluster, deployment):
+            if cancel:
+                cluster.cancel(deployment.job_id)
+                told(f"job {deployment.job_id} is cancelled")
+            else:
+                savepoint = cluster.stop(deployment.job_id, environment.flink.savepoint_directory, drain=drain)
+                told(f"job {deployment.job_id} has stopped, its savepoint is {savepoint}")
+        kept = None if drain else savepoint or (deployment.savepoint if cancel else None)
+        deployment = replace(deployment, savepoint=kept)
+        place.write(deployment)
+        if not cancel:
+            _await_workers(place, deployment, environment, clock)
+        ended = end_workers(place, clock)
+        deployment = replace(deployment, state="stopped")
+        place.write(deployment)
+    return Stopped(deployment, savepoint, ended)
+
+
+def _environment(directory: Path, env: str | None, overrides: Sequence[str]) -> Environment:
+    environment = resolve_environment(require_project(directory), env, overrides=overrides)
+    refuse_unsupported(environment, "flink")
+    return environment
+
+
+def _found(pipeline: str, environment: Environment) -> tuple[DeploymentDirectory, Deployment]:
+    place = DeploymentDirectory(environment.embedded.directory / pipeline)
+    deployment = place.read()
+    if deployment is None:
+        hint = f"Submit it first: fluxline submit --env {environment.name}."
+        raise ResourceMissing("FLX-4524", f'pipeline "{pipeline}" was not submitted in environment "{environment.name}"', hint=hint)
+    return place, deployment
+
+
+def _status(place: DeploymentDirectory, deployment: Deployment, environment: Environment) -> JobStatus:
+    cluster = Cluster(deployment.rest)
+    job, cause, late = None, "", None
+    if deployment.job_id:
+        try:
+            job = cluster.job(deployment.job_id)
+            failure = cluster.cause(deployment.job_id)
+            cause = "" if failure is None else f"{failure.kind}: {failure.message}"
+            late = cluster.late_dropped(deployment.job_id)
+        except FluxlineError as error:
+            if error.code != "FLX-4507":
+                raise
+    state = "GONE" if job is None else job.state
+    return JobStatus(deployment, state, job, cause, late, _lags(deployment, environment), tuple(running_workers(place)))
+
+
+def _lags(deployment: Deployment, environment: Environment) -> dict[str, int]:
+    from fluxline.connectors.kafka.group import lag
+    from fluxline.connectors.kafka.options import KafkaOptions
+
+    found = {}
+    for relay in deployment.relays:
+        endpoint = topic_endpoint(environment, f"{deployment.pipeline}.{relay.sink}", place=None, reveal=True)
+        assert endpoint is not None, "a relay was made over the environment's Kafka"
+        assert isinstance(endpoint.options, KafkaOptions)
+        found[relay.sink] = lag(endpoint.options, relay.topic, relay.group)
+    return found
+
+
+def _runs(cluster: Cluster, deployment: Deployment) -> bool:
+    try:
+        return bool(deployment.job_id) and cluster.job(deployment.job_id).state not in ENDED
+    except FluxlineError as error:
+        if error.code == "FLX-4507":
+            return False
+        raise
+
+
+def _await_workers(place: DeploymentDirectory, deployment: Deployment, environment: Environment, clock: Clock) -> None:
+    """Wait until the topics of the relays are empty for the workers.
+
+    Raises:
+        ExternalError: FLX-4523.
+    """
+    deadline_ms = clock.monotonic_ms() + WORKER_DRAIN_MS_MAX
+    while any((lags := _lags(deployment, environment)).values()):
+        if not running_workers(place) or clock.monotonic_ms() >= deadline_ms:
+            left = ", ".join(f"{count} records for {sink}" for sink, count in lags.items() if count)
+            raise ExternalError(
+                "FLX-4523",
+                "workers have not written everything",
+                detail=f"The job has stopped; its topics still hold {left}. {len(running_workers(place))} workers run on this machine.",
+                hint='Start one with "fluxline worker" and stop again, or leave the rows in the topics: fluxline stop --cancel.',
+            )
+        clock.wait(Event(), FLINK_POLL_MS)

@@ -1,0 +1,1 @@
+"""Flink SQL as a syntax tree and its printer."""

@@ -1,0 +1,1 @@
+"""The Flink engine: a plan becomes Flink SQL."""

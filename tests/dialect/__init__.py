@@ -1,0 +1,1 @@
+"""Flink SQL as a tree, and its text."""
