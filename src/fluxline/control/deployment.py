@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from fluxline.engines.embedded.saved_state import StateDirectory, external, write_durably
+from fluxline.engines.embedded.saved_state import StateDirectory, external, take_lock, write_durably
 from fluxline.errors import RecoveryError, ResourceBusy
 from fluxline.plan.json import plan_from_json, plan_to_json
 
@@ -85,17 +84,10 @@ class DeploymentDirectory:
         Raises:
             ResourceBusy: FLX-4101, somebody does.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise external(error, self.path) from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(handle)
+        handle, _holder = take_lock(self.path)
+        if handle is None:
             fact = f'pipeline "{self.path.name}" is being run, submitted or stopped by another process'
-            raise ResourceBusy("FLX-4101", fact, detail=f"It holds {self.path}.", hint="Wait for it.") from None
+            raise ResourceBusy("FLX-4101", fact, detail=f"It holds {self.path}.", hint="Wait for it.")
         try:
             yield
         finally:

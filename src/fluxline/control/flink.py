@@ -19,65 +19,82 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """What is needed to run a plan on Flink.
+class Bound:
+    """A plan and where its ends are on a cluster.
 
     Attributes:
         plan: after the rules.
         ends: as the environment binds them; a relayed sink has its own system here.
         relays: the sinks that workers write.
-        compiled: the statements, or None where there are problems.
         problems: everything that is in the way.
     """
 
     plan: Plan
     ends: Ends
     relays: tuple[Relay, ...]
-    compiled: Compiled | None
     problems: list[FluxlineError]
 
 
-def prepare(plan: Plan, environment: Environment, *, reveal: bool, bounded: bool = False) -> Prepared:
-    """Bind the ends, put a topic in front of each system that Flink lacks, and compile.
+@dataclass(frozen=True, slots=True)
+class Prepared(Bound):
+    """What is needed to run a plan on Flink: beside its ends the statements, or None where there are problems."""
+
+    compiled: Compiled | None
+
+
+def bind(plan: Plan, environment: Environment, *, reveal: bool) -> Bound:
+    """Bind the ends, and put a topic in front of each system that Flink lacks.
 
     Args:
         plan: as written.
         environment: where it is to run.
         reveal: open secrets; a check leaves them closed.
-        bounded: end where the input ends now.
     """
     planned = apply_rules(plan)
     ends = resolve_ends(plan, environment, reveal=reveal)
     problems = list(ends.problems)
     relays: list[Relay] = []
-    sinks = dict(ends.sinks)
     for sink in planned.sinks:
         target = ends.sinks.get(sink.name)
         if target is None or not _needs_relay(target):
             continue
         try:
-            relay = _relay(planned, sink, target, environment, reveal=reveal)
+            relays.append(_relay(planned, sink, target, environment, reveal=reveal))
         except FluxlineError as error:
             problems.append(error)
-            continue
-        relays.append(relay)
-        sinks[sink.name] = relay.log
-    compiled = None
     if not problems:
         try:
             _refuse_shared_topics(ends, relays)
+        except FluxlineError as error:
+            problems.append(error)
+    return Bound(planned, ends, tuple(relays), problems)
+
+
+def prepare(plan: Plan, environment: Environment, *, reveal: bool, bounded: bool = False) -> Prepared:
+    """Bind the ends and compile.
+
+    Args:
+        plan: as written.
+        environment: where it is to run.
+        reveal: open secrets, and ask brokers for partitions; a check does neither.
+        bounded: end where the input ends now.
+    """
+    bound = bind(plan, environment, reveal=reveal)
+    problems, compiled = list(bound.problems), None
+    if not problems:
+        try:
             compiled = compile_plan(
-                planned,
-                ends.sources,
-                sinks,
+                bound.plan,
+                bound.ends.sources,
+                {**bound.ends.sinks, **{relay.sink.name: relay.log for relay in bound.relays}},
                 bounded=bounded,
-                partitions=_partitions(ends) if reveal else None,
+                partitions=_partitions(bound.ends) if reveal else None,
                 parallelism=environment.flink.parallelism,
                 transactions=f"{plan.name}-{environment.name}",
             )
         except FluxlineError as error:
             problems.append(error)
-    return Prepared(planned, ends, tuple(relays), compiled, problems)
+    return Prepared(bound.plan, bound.ends, bound.relays, problems, compiled)
 
 
 def _partitions(ends: Ends) -> dict[str, int]:

@@ -12,7 +12,7 @@ from fluxline.control.deployment import DeploymentDirectory
 from fluxline.control.ends import topic_endpoint
 from fluxline.control.worker_processes import end_workers, running_workers
 from fluxline.engines.flink.rest import ENDED, Cluster
-from fluxline.errors import ExternalError, FluxlineError, ResourceMissing
+from fluxline.errors import ExternalError, ResourceMissing
 from fluxline.limits import FLINK_POLL_MS, WORKER_DRAIN_MS_MAX
 
 if TYPE_CHECKING:
@@ -99,13 +99,20 @@ def wait_for_job(
         ExternalError: FLX-4506, the job failed.
         FluxlineError: as `jobs`.
     """
+    environment = _environment(directory, env, overrides)
+    place, deployment = _found(pipeline, environment)
     clock = SystemClock()
+    cluster = Cluster(deployment.rest, clock)
     deadline_ms = None if timeout_ms is None else clock.monotonic_ms() + timeout_ms
     while True:
-        found = job_status(pipeline, directory, env=env, overrides=overrides)
+        in_time = deadline_ms is None or clock.monotonic_ms() < deadline_ms
+        if in_time and _runs(cluster, deployment):  # one question; brokers and metrics are asked when it has ended
+            clock.wait(Event(), FLINK_POLL_MS)
+            continue
+        found = _status(place, deployment, environment)
         if found.state in ENDED and found.state != "FINISHED":
             raise ExternalError("FLX-4506", f'the job "{pipeline}" ended as {found.state} on Flink', detail=found.cause)
-        if found.settled or (deadline_ms is not None and clock.monotonic_ms() >= deadline_ms):
+        if found.settled or not in_time:
             return found
         clock.wait(Event(), FLINK_POLL_MS)
 
@@ -178,16 +185,11 @@ def _found(pipeline: str, environment: Environment) -> tuple[DeploymentDirectory
 
 def _status(place: DeploymentDirectory, deployment: Deployment, environment: Environment) -> JobStatus:
     cluster = Cluster(deployment.rest)
-    job, cause, late = None, "", None
-    if deployment.job_id:
-        try:
-            job = cluster.job(deployment.job_id)
-            failure = cluster.cause(deployment.job_id)
-            cause = "" if failure is None else f"{failure.kind}: {failure.message}"
-            late = cluster.late_dropped(deployment.job_id)
-        except FluxlineError as error:
-            if error.code != "FLX-4507":
-                raise
+    job, cause, late = cluster.find(deployment.job_id) if deployment.job_id else None, "", None
+    if job is not None:
+        failure = cluster.cause(job.id)
+        cause = "" if failure is None else f"{failure.kind}: {failure.message}"
+        late = cluster.late_dropped(job.id)
     state = "GONE" if job is None else job.state
     return JobStatus(deployment, state, job, cause, late, _lags(deployment, environment), tuple(running_workers(place)))
 
@@ -206,12 +208,8 @@ def _lags(deployment: Deployment, environment: Environment) -> dict[str, int]:
 
 
 def _runs(cluster: Cluster, deployment: Deployment) -> bool:
-    try:
-        return bool(deployment.job_id) and cluster.job(deployment.job_id).state not in ENDED
-    except FluxlineError as error:
-        if error.code == "FLX-4507":
-            return False
-        raise
+    job = cluster.find(deployment.job_id) if deployment.job_id else None
+    return job is not None and job.state not in ENDED
 
 
 def _await_workers(place: DeploymentDirectory, deployment: Deployment, environment: Environment, clock: Clock) -> None:

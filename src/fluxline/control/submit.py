@@ -7,11 +7,10 @@ from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, TypeAlias
 
-from fluxline.clock import SystemClock, new_identity
+from fluxline.clock import SystemClock
 from fluxline.config import refuse_unsupported, require_project, resolve_environment
 from fluxline.config_project import missing_key
 from fluxline.config_toml import write_key
-from fluxline.connectors.base import SinkContext
 from fluxline.control.deployment import Deployment, DeploymentDirectory, RelayRecord
 from fluxline.control.ends import raise_problems
 from fluxline.control.flink import prepare, session_properties, topic_of
@@ -162,17 +161,12 @@ class _Submission:
         before = self.before
         if before is None or before.state == "stopped" or not before.job_id:
             return
-        try:
-            state = Cluster(before.rest, self.clock).job(before.job_id).state
-        except FluxlineError as error:
-            if error.code != "FLX-4507":
-                raise
-            return
-        if state not in ENDED:
+        job = Cluster(before.rest, self.clock).find(before.job_id)
+        if job is not None and job.state not in ENDED:
             raise ResourceBusy(
                 "FLX-4520",
                 f'pipeline "{self.plan.name}" runs already in environment "{before.environment}"',
-                detail=f"It is job {before.job_id} at {before.rest}, {state}.",
+                detail=f"It is job {before.job_id} at {before.rest}, {job.state}.",
                 hint=f'Stop it first: fluxline stop --env {before.environment}, or look: "fluxline jobs".',
             )
 
@@ -223,15 +217,8 @@ class _Submission:
     def make_tables(self) -> None:
         """Open each system that workers will write: it is there, lets us in, and has the table as it should be."""
         for relay in self.prepared.relays:
-            target, sink = relay.target, relay.sink
-            assert target.connector.sink is not None
-            writer = target.connector.sink(
-                SinkContext(
-                    sink.name, target.options, sink.schema.visible(), sink.row_key, sink.updating, target.directory, self.clock, new_identity()
-                )
-            )
-            writer.close()
-            self.options.told(f"{target.connector.name} is ready for {sink.name}")
+            relay.open_target(self.clock).close()
+            self.options.told(f"{relay.target.connector.name} is ready for {relay.sink.name}")
 
     def start_job(self, gateway: Gateway, savepoint: str | None, undo: Undo) -> None:
         """Submit the statements, each looked at by Flink first, and wait until every step of the job runs."""

@@ -11,7 +11,7 @@ from fluxline.clock import SystemClock
 from fluxline.config import refuse_unsupported, require_project, resolve_environment
 from fluxline.control.deployment import DeploymentDirectory
 from fluxline.control.ends import raise_problems
-from fluxline.control.flink import prepare
+from fluxline.control.flink import bind
 from fluxline.engines.worker.drain import Drain
 from fluxline.errors import DefinitionError
 
@@ -97,9 +97,9 @@ def start_worker(plan: Plan, directory: Path, *, env: str | None = None, overrid
     """
     environment = resolve_environment(require_project(directory), env, overrides=overrides)
     refuse_unsupported(environment, "flink")
-    prepared = prepare(plan, environment, reveal=True)
-    raise_problems(prepared.problems, f'pipeline "{plan.name}" cannot run')
-    if not prepared.relays:
+    bound = bind(plan, environment, reveal=True)  # no statements: Flink has them
+    raise_problems(bound.problems, f'pipeline "{plan.name}" cannot run')
+    if not bound.relays:
         raise DefinitionError(
             "FLX-2672",
             f'pipeline "{plan.name}" has nothing for workers to do in environment "{environment.name}"',
@@ -109,7 +109,7 @@ def start_worker(plan: Plan, directory: Path, *, env: str | None = None, overrid
     clock = SystemClock()
     drains: list[Drain] = []
     try:
-        for relay in prepared.relays:
+        for relay in bound.relays:
             drains.append(Drain(relay, clock))
         place.begin({"pid": os.getpid(), "started_at_ms": clock.now_ms()})
     except BaseException:
@@ -122,7 +122,7 @@ def start_worker(plan: Plan, directory: Path, *, env: str | None = None, overrid
         place.finish()
         place.release()
 
-    worker = Worker(_names(prepared.relays), {relay.sink.name: drain.counts for relay, drain in zip(prepared.relays, drains, strict=True)}, drains)
+    worker = Worker(_names(bound.relays), {relay.sink.name: drain.counts for relay, drain in zip(bound.relays, drains, strict=True)}, drains)
     worker._done = done
     worker.start()
     return worker

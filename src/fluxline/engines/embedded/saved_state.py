@@ -77,22 +77,14 @@ class StateDirectory:
         Raises:
             ResourceBusy: FLX-4101, another process runs the pipeline.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise external(error, self.path) from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
-            os.close(handle)
+        handle, holder = take_lock(self.path)
+        if handle is None:
             raise ResourceBusy(
                 "FLX-4101",
                 f'pipeline "{self.path.name}" runs already, in process {holder}',
                 detail=f"It holds {self.path}.",
                 hint="Stop that process, or run in another environment: --env NAME.",
-            ) from None
+            )
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(pid).encode(), 0)
         self._lock = handle
@@ -180,6 +172,26 @@ class StateDirectory:
                 detail=f"{type(error).__name__}: {error}.",
                 hint="Restore the directory from a copy, or start over: --fresh.",
             ) from error
+
+
+def take_lock(directory: Path) -> tuple[int | None, str]:
+    """Lock a directory, which is made if it is missing, until the handle is closed; None and who holds it where somebody else does.
+
+    Raises:
+        ExternalError: the directory cannot be made or written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise external(error, directory) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
+        os.close(handle)
+        return None, holder
+    return handle, ""
 
 
 def external(error: OSError, path: Path) -> ExternalError:

@@ -108,6 +108,13 @@ class Cluster:
         told = self._ask("GET", f"/jobs/{quote(job_id)}", job_id)
         return Job(job_id, str(told["name"]), str(told["state"]), tuple(_vertex(each) for each in told["vertices"]))
 
+    def find(self, job_id: str) -> Job | None:
+        """State and vertices of a job; None where the cluster does not know it, or knows it no more."""
+        try:
+            return self.job(job_id)
+        except ResourceMissing:
+            return None
+
     def wait(self, job_id: str, states: Collection[str], timeout_ms: int) -> Job | None:
         """Wait for one of the states; None when the time was over first.
 

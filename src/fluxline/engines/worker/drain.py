@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from fluxline.batch import DELETE, UPDATE_AFTER, Batch, column_from_series, empty_batch, polars_type
-from fluxline.connectors.base import SinkContext, VersionedWriter
+from fluxline.connectors.base import VersionedWriter
 from fluxline.connectors.kafka.group import GroupReader
 from fluxline.connectors.kafka.options import KafkaOptions
 from fluxline.connectors.kafka.rejected import RejectedTopic
@@ -58,7 +58,8 @@ class Drain:
         self._keys = relay.log.format.decoder(self._key_schema, self._key_schema, relay.log.format_options)
         self._closing: list[Callable[[], None]] = []
         try:
-            writer = self._opened(relay, clock)
+            writer = relay.open_target(clock)
+            self._closing.append(writer.close)
             assert isinstance(writer, VersionedWriter), f"{relay.target.connector.name} takes no versions"
             self._writer = writer
             self._rejected = RejectedTopic(options, relay.topic + REJECTED)
@@ -98,15 +99,6 @@ class Drain:
         """Leave the group and the systems; may be called twice."""
         while self._closing:
             self._closing.pop()()
-
-    def _opened(self, relay: Relay, clock: Clock) -> object:
-        target, sink = relay.target, relay.sink
-        assert target.connector.sink is not None
-        writer = target.connector.sink(
-            SinkContext(sink.name, target.options, self._schema, sink.row_key, sink.updating, target.directory, clock, run_id=relay.group)
-        )
-        self._closing.append(writer.close)
-        return writer
 
     def _write(self, records: Records) -> dict[int, Reject]:
         """Write what can be written; the others, by their index among the records."""
