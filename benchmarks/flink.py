@@ -29,7 +29,6 @@ from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.kafka import Reading, write_readings
 from fluxline import Pipeline, col, count, tumble
-from fluxline.clock import measure_seconds
 from fluxline.config import load_project, resolve_environment
 from fluxline.control.flink import prepare, session_properties
 from fluxline.control.run import RunOptions, run
@@ -146,9 +145,8 @@ class Bench:
         """The same of the embedded engine."""
         out = self.new_topic()
         self.project(out)
-        started = measure_seconds()
-        run(pipeline._plan(), self.directory, env="dev", options=RunOptions(bounded=True, fresh=True))
-        return measure_seconds() - started, self.rows(out)
+        report = run(pipeline._plan(), self.directory, env="dev", options=RunOptions(bounded=True, fresh=True))
+        return report.seconds, self.rows(out)
 
     def rows(self, topic: str) -> Counter[str]:
         """All rows of a topic."""
@@ -178,13 +176,13 @@ def pipeline_of(lateness: Literal["partition", "operator"], *, ledger: bool) -> 
     return pipeline
 
 
-def fill(stack: Stack, path: Path, partitions: int) -> None:
-    """Put the readings into a topic, one after the other into its partitions."""
+def fill(stack: Stack, path: Path, partitions: int, *, topic: str | None = None, rows: int | None = None) -> None:
+    """Put the readings, or the first of them, into a new topic, one after the other into its partitions."""
     producer = Producer({"bootstrap.servers": stack.kafka.bootstrap, "enable.idempotence": True, "queue.buffering.max.messages": 0})
-    topic = f"readings-{partitions}"
+    topic = topic or f"readings-{partitions}"
     admin = AdminClient({"bootstrap.servers": stack.kafka.bootstrap})
     admin.create_topics([NewTopic(topic, partitions)])[topic].result(30)
-    for number, line in enumerate(path.read_bytes().splitlines()):
+    for number, line in enumerate(path.read_bytes().splitlines()[:rows]):
         producer.produce(topic, line, partition=number % partitions)
         if number % 10_000 == 0:
             producer.poll(0)

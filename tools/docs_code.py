@@ -182,7 +182,7 @@ def _module(name: str) -> list[str]:
     if name == "errors":
         return [*parts, "Codes: [errors](errors.md)."]
     if name == "testing":
-        parts += [_class("Drive", "testing/drive.py"), _class("Driven", "testing/drive.py"), _function(definition("testing/drive.py", "utc"))]
+        parts += [_class("Drive", "testing/drive.py"), _class("Driven", "testing/driven.py"), _function(definition("testing/driven.py", "utc"))]
         contracts = [
             (item, f"testing/contracts/{kind}.py")
             for item, kind in (("FormatContract", "formats"), ("SinkContract", "sinks"), ("SourceContract", "sources"))

@@ -148,6 +148,7 @@ class Binding:
         format: the format's word, if one is chosen.
         format_options: the format's options, as written.
         delivery_guarantee: what is asked for, if anything is.
+        ingest: whether workers are to bring a source's records into a topic.
         table: where everything stands.
     """
 
@@ -158,6 +159,7 @@ class Binding:
     format: str | None
     format_options: Mapping[str, object] = field(repr=False)
     delivery_guarantee: Guarantee | None
+    ingest: bool
     table: Table = field(repr=False)
 
     def place(self, option: str) -> Place | None:
@@ -339,7 +341,9 @@ def binding_for(environment: Environment, name: str, *, keyed: bool, place: Plac
         hint = f'Write format = "..." in [{write_key(("environments", environment.name, "connections", chosen))}].'
         raise ConfigError("FLX-1006", f'"{name}" has options of a format and no format', hint=hint, place=table.place("format_options"))
     guarantee = cast("Guarantee | None", filled.pop("delivery_guarantee", None))
-    return Binding(name, chosen, connection.connector, filled, chosen_format, format_options, guarantee, table)
+    own = entry is not None and "ingest" in entry.values  # A key of bindings alone: a connection may serve sinks too.
+    ingest = own and cast("bool", filled.pop("ingest"))
+    return Binding(name, chosen, connection.connector, filled, chosen_format, format_options, guarantee, ingest, table)
 
 
 def _unbound(environment: Environment, name: str, *, keyed: bool, bound: bool, place: Place | None) -> NameNotFound:

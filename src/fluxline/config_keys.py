@@ -74,6 +74,7 @@ _BINDING = _table(
         "connection": Key("word", "Another connection than the environment's."),
         "connector": Key("refused", 'A binding does not choose a connector: add a connection with it, and name that as connection = "...".'),
         **_FORMATTED,
+        "ingest": Key("truth", "Whether workers bring the records of a source into a topic, from which Flink reads them."),
     },
     others=True,
 )

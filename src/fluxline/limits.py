@@ -40,8 +40,18 @@ KAFKA_BUFFER_BYTES_MAX = 16 * MIB  # Fetched records of one source that wait for
 KAFKA_SEND_RECORDS = 10_000  # Records handed to librdkafka in one call: it begins to send while the next are prepared.
 KAFKA_SEND_BYTES_MAX = 256 * MIB  # Bytes of a batch that may wait in librdkafka: it holds a copy of each record.
 KAFKA_DELIVERY_POLL_SECONDS = 0.1  # Wait for acknowledgements between two looks.
+KAFKA_REMOVED_ROUNDS = 50  # Looks, a tenth of a second apart, for a topic that was taken away: the brokers forget it one by one.
 KAFKA_TROUBLES_KEPT = 20  # What librdkafka said last of what went wrong; an error message shows the last three.
+KAFKA_GROUP_RECORDS = 50_000  # Records that a member of a group takes at once: a store that takes rows by partition gets more of each together.
 KAFKA_GROUP_WAIT_SECONDS = 0.1  # Wait of a member of a group for records: how soon it hears that it is to stop.
+
+# Ingestion
+INGEST_PARTITIONS_MAX = 64  # Partitions that the topic of an ingested source gets by itself, one per partition of the source; more of them share.
+INGEST_KEEP_MS = 1_000  # Positions are kept this often: what a crash writes again is about so much.
+INGEST_UNSETTLED_BYTES_MAX = 64 * MIB  # Bytes that the brokers have not acknowledged: enough to keep them busy, and a copy of each is in memory.
+INGEST_RECORD_BYTES = 2 * RECORD_BYTES_MAX  # A record that the topic of an ingested source takes: the largest one, and what Kafka adds.
+INGEST_STANDBY_MS = 500  # A worker that stands by looks this often whether the source is free.
+INGEST_REJECTED_BYTES_MAX = 512 * KIB  # Of a source's record in its topic of rejected ones: topics take 1 MiB if nothing else is said.
 
 # Sinks of files
 WRITE_BUFFER_BYTES_MAX = 1 * MIB  # Bytes that wait in memory before they are written; also one gzip member or zstd frame.
@@ -127,8 +137,16 @@ STATE_SLOTS_MIN = 1_024  # Slots of a keyed state at first; it doubles when they
 
 # Test kit
 DRIVE_POLLS_MAX = 1_000_000  # Polls of a driven run at one step; a source that always finds something would be our mistake.
+DRIVE_CLOCK_MS_MAX = 60_000  # Time that one step of a test may let pass on Flink, where it really passes.
+DRIVE_IDLE_NOTICE_MS = 600  # Flink looks every 200 ms whether a partition is idle: the look that begins the silence and the one that ends it.
+DRIVE_THROUGH_MS_MAX = 60_000  # What a test pushes is through Flink in less than a second; a machine that is busy gets a minute.
+DRIVE_READ_POLL_MS = 10  # Between two looks at how far the job has read: it reads a record some ms after it was pushed.
+DRIVE_NAME_LETTERS_MAX = 100  # Of a source or sink in the name of its topic, which has 249 at most.
+DRIVE_TOPIC_SECONDS = 30  # Longest wait for a topic to be made or for records to be acknowledged or read.
 
 # Definition
+ASKED_AT_ONCE = 16  # Systems that a check asks side by side: one that does not answer is waited for, and most pipelines have fewer ends.
+TASK_NAME_CHARACTERS_MAX = 120  # Of a name of Flink's that is shown: it has all that is chained, and nobody reads on.
 NAMES_KEPT_MAX = 1_024  # Names of operators that are remembered: more than a plan has, and little memory.
 
 # Deployments
@@ -136,3 +154,4 @@ FLINK_START_MS_MAX = 60_000  # From the submission to the last vertex that runs;
 WORKER_START_MS_MAX = 60_000  # A worker connects, joins its group and opens its systems.
 WORKER_END_MS_MAX = 30_000  # A worker that was asked to end finishes what is at hand.
 WORKER_DRAIN_MS_MAX = 120_000  # Workers write what a stopped job has left in their topics.
+WORKER_SAID_CHARS_MAX = 2_000  # The end of a worker's log in an error message: an error of ours with its detail.

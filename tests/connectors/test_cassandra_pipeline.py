@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fluxline import Pipeline, control
+from fluxline.control.run import RunOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,5 +60,12 @@ def test_refused_rows_are_counted_with_their_reason_and_the_rest_is_written(
     (rejected,) = [json.loads(line) for line in (tmp_path / "rejected.ndjson").read_text().splitlines()]
     assert rejected["reason"] == "malformed"
     (warning,) = [record.getMessage() for record in caplog.records]
-    assert warning.startswith('sink "kept": 3 of 300 rows refused, the first: ')
+    file = tmp_path / ".fluxline/dev/p/refused/kept.ndjson"
+    assert warning.startswith(f'sink "kept": 3 of 300 rows refused; kept in {file}; the first: ')
     assert "Key may not be empty" in warning
+    refused = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [json.loads(base64.b64decode(row["record"])) for row in refused] == [{"id": "", "value": number} for number in (100, 200, 300)]
+    assert {(row["pipeline"], row["operator"], row["reason"], row["position"]) for row in refused} == {("p", "sink kept", "refused_by_sink", None)}
+    assert all("Key may not be empty" in row["detail"] for row in refused)
+    control.run(pipeline._plan(), tmp_path, options=RunOptions(bounded=True, fresh=True))
+    assert len(file.read_text().splitlines()) == 3

@@ -38,8 +38,19 @@ def test_a_source() -> None:
         "json.x": "y",
     }
     assert options_of(more={"bounded": True})["scan.bounded.mode"] == "latest-offset"
+    shown = options_of(more={"group": "fluxline-ours-readings"})
+    assert shown["properties.group.id"] == "fluxline-ours-readings"
+    assert shown["properties.commit.offsets.on.checkpoint"] == "true"
     assert FLINK.partition == ("partition", "INT")
     assert FLINK.follows_partitions
+
+
+@pytest.mark.parametrize("start", [{"start": "latest"}, {"start": "group", "group_id": "g"}, {"start": "offsets", "start_offsets": {"0": 7}}])
+def test_a_source_that_begins_elsewhere_shows_no_position(start: dict[str, Any]) -> None:
+    """Nobody could say how much of it was read; and a group of the user's stays as it is."""
+    found = options_of(more={"group": "fluxline-ours-readings"}, **start)
+    assert found["properties.group.id"] == start.get("group_id", "fluxline")
+    assert found["properties.commit.offsets.on.checkpoint"] == "false"
 
 
 @pytest.mark.parametrize(

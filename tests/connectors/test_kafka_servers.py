@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.servers
 TOPICS = (f"t{number}" for number in itertools.count())
 START = datetime(2026, 5, 4, 12, tzinfo=UTC)
+START_MS = round(START.timestamp() * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Broker:
         self.admin.create_topics([NewTopic(topic, partitions, 1, config=config)])[topic].result(20)
         return topic
 
-    def fill(self, topic: str, records: Mapping[int, Sequence[bytes]], first_at_ms: int = 1) -> None:
-        """Put records into partitions, a millisecond apart."""
+    def fill(self, topic: str, records: Mapping[int, Sequence[bytes]], first_at_ms: int = START_MS) -> None:
+        """Put records into partitions, logged a millisecond apart."""
         producer = Producer({"bootstrap.servers": self.bootstrap, "queue.buffering.max.messages": 1_000_000})
         for partition, values in records.items():
             for number, value in enumerate(values):

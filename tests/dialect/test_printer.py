@@ -54,6 +54,7 @@ def test_a_text_in_quotes_is_read_back(value: str) -> None:
         (tree.Function("SUM", (ID,), tree.Spelled("{0} > {1}", (ID, tree.Verbatim("2")))), "SUM(`id`) FILTER (WHERE `id` > 2)"),
         (tree.CastTo(ID, STRING, tries=True), "TRY_CAST(`id` AS STRING)"),
         (tree.CaseOf(((NAME, ID),), tree.Verbatim("NULL")), "CASE WHEN `name` THEN `id` ELSE NULL END"),
+        (tree.Element(NAME, tree.Text("a'b")), "`name`['a''b']"),
         (tree.Spelled("{0} - {1}", (ID, tree.Verbatim("-2"))), "`id` - (-2)"),
         (tree.Spelled("{0} * {1}", (ID, tree.Spelled("{0} + {1}", (ID, ID)))), "`id` * (`id` + `id`)"),
         (tree.Spelled("{0} IN ({1*})", (ID, tree.Verbatim("1"), tree.Verbatim("2"))), "`id` IN (1, 2)"),

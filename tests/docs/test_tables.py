@@ -15,6 +15,7 @@ from fluxline import Pipeline, count, tumble
 from fluxline.batch import MIN_WATERMARK, Column, numpy_type, polars_type
 from fluxline.formats import load_format
 from fluxline.schema import Field, TableSchema, parse_type
+from fluxline.testing.drive_embedded import EmbeddedDriven
 from tests.docs.pages import DOCS, code_of, import_text, marked_tables
 from tests.tidy.tree import shown
 
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fluxline.formats.base import Decoded
-    from fluxline.testing import Drive
-    from fluxline.testing.drive import Driven
+    from fluxline.testing import Drive, Driven
 
 TIME = DOCS / "concepts" / "time.md"
 DAY = datetime(2024, 6, 7, tzinfo=UTC)
@@ -54,6 +54,7 @@ def windowed(settings: dict[str, str]) -> tuple[Pipeline, Any, Any]:
 
 def own_watermark(run: Driven, partition: str) -> int | None:
     """The watermark of one partition."""
+    assert isinstance(run, EmbeddedDriven)
     watermark = run._machine.sources["rows"].state()[partition].watermark
     return None if watermark == MIN_WATERMARK else watermark
 

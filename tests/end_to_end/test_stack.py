@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 from cassandra.policies import RoundRobinPolicy
-from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # it is there
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 
 from fluxline import control
 from fluxline.control.jobs import job_status, jobs, stop_job, wait_for_job
-from fluxline.control.run import RunOptions
+from fluxline.control.ledger import SourceCount
 from fluxline.control.submit import SubmitOptions, submit
 from fluxline.errors import FluxlineError, ResourceBusy
-from fluxline.pipeline.discovery import find_pipelines
-from tests.end_to_end.projects import EXAMPLE, bag, copy_example, milliseconds, stored_averages, stored_readings
-from tests.reference.sensors import read_bytes, time_ms
+from tests.end_to_end.projects import EXAMPLE, bag, milliseconds, stored_averages, stored_readings
+from tests.end_to_end.stack_project import PARTITIONS, Project, embedded, lines_of, partition_of, rejected_of, timed, until
+from tests.reference.sensors import read_bytes
 
 if TYPE_CHECKING:
-    from fluxline.plan.nodes import Plan
     from fluxline.stack.running import Stack
 
 pytestmark = pytest.mark.servers
-PARTITIONS = 3
 JOB_MS_MAX = 180_000
 
 
@@ -37,122 +33,6 @@ JOB_MS_MAX = 180_000
 def stack(kafka_and_flink: Stack, cassandra: Stack) -> Stack:
     """All three, as one."""
     return replace(kafka_and_flink, ports={**cassandra.ports, **kafka_and_flink.ports, "cassandra": cassandra.ports["cassandra"]})
-
-
-class Project:
-    """The example in a directory of its own, with the addresses of the stack and names of its own in it."""
-
-    def __init__(self, directory: Path, stack: Stack, label: str) -> None:
-        self.directory = copy_example(directory)
-        self.stack = stack
-        self.label = label
-        file = self.directory / "fluxline.toml"
-        text = file.read_text()
-        for written, port in (("9092", stack.ports["kafka"]), ("8083", stack.ports["flink_gateway"]), ("8081", stack.ports["flink"])):
-            assert f"127.0.0.1:{written}" in text
-            text = text.replace(f"127.0.0.1:{written}", f"127.0.0.1:{port}")
-        text = text.replace('contact_points = ["127.0.0.1"], ', f'contact_points = ["127.0.0.1"], port = {stack.ports["cassandra"]}, ')
-        text = text.replace("sensor_data_keyspace", f"sensor_data_{label}")
-        file.write_text(text.replace('connector = "kafka", ', f'connector = "kafka", topic = "{label}.{{name}}", '))
-
-    def plan(self) -> Plan:
-        (pipeline,) = find_pipelines(str(self.directory / "sensors.py"))
-        return pipeline._plan()
-
-    def fill(self, lines: list[bytes], partitions: int = PARTITIONS) -> None:
-        """Make the topic and put the readings into it, those of a sensor into one partition, what is no reading into the first."""
-        make_topic(self.stack, f"{self.label}.sensor_data", partitions)
-        producer = Producer({"bootstrap.servers": self.stack.kafka.bootstrap, "enable.idempotence": True, "queue.buffering.max.messages": 1_000_000})
-        for line in lines:
-            producer.produce(f"{self.label}.sensor_data", line, partition=partition_of(line, partitions))
-        assert producer.flush(60) == 0
-
-    def topic(self, name: str) -> list[dict[str, Any]]:
-        return [json.loads(value) for value in values_of(self.stack, f"{self.label}.{name}")]
-
-    def table(self, statement: str) -> list[tuple[Any, ...]]:
-        profile = ExecutionProfile(load_balancing_policy=RoundRobinPolicy(), request_timeout=60)
-        cluster = Cluster(["127.0.0.1"], port=self.stack.ports["cassandra"], protocol_version=5, execution_profiles={EXEC_PROFILE_DEFAULT: profile})
-        try:
-            return [tuple(row) for row in cluster.connect(f"sensor_data_{self.label}").execute(statement)]
-        finally:
-            cluster.shutdown()
-
-
-def make_topic(stack: Stack, name: str, partitions: int) -> None:
-    admin = AdminClient({"bootstrap.servers": stack.kafka.bootstrap})
-    admin.create_topics([NewTopic(name, partitions)])[name].result(30)
-
-
-def partition_of(line: bytes, partitions: int) -> int:
-    try:
-        sensor = json.loads(line)["sensor_id"]
-    except (ValueError, KeyError, TypeError):
-        return 0
-    return sensor % partitions if type(sensor) is int else 0
-
-
-def values_of(stack: Stack, topic: str) -> list[bytes]:
-    """The values of all records that are committed in a topic."""
-    consumer = Consumer(
-        {"bootstrap.servers": stack.kafka.bootstrap, "group.id": "test", "enable.partition.eof": True, "auto.offset.reset": "earliest"}
-    )
-    found: list[bytes] = []
-    numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
-    ended = 0
-    while ended < len(numbers):
-        for message in consumer.consume(10_000, 1):
-            error, value = message.error(), message.value()
-            if error is not None:
-                assert error.name() == "_PARTITION_EOF", error
-                ended += 1
-            else:
-                assert value is not None
-                found.append(value)
-    consumer.close()
-    return found
-
-
-def rejected_of(rows: list[dict[str, Any]]) -> Counter[tuple[Any, ...]]:
-    """Rejected rows without what each engine may say in its own way: the detail, and when."""
-    return Counter(
-        (
-            row["pipeline"],
-            row["operator"],
-            row["reason"],
-            row["rule"],
-            base64.b64decode(row["record"]),
-            row["partition"],
-            row["position"],
-            row["event_time"],
-        )
-        for row in rows
-    )
-
-
-def timed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{**row, "timestamp": time_ms(row["timestamp"])} for row in rows]
-
-
-def embedded(project: Project) -> Any:
-    """Run the example in this process over the same topic, with its outputs in files and the store."""
-    file = project.directory / "fluxline.toml"
-    written = file.read_text()
-    broker = f'connector = "kafka", topic = "{project.label}.sensor_data", bootstrap_servers = ["{project.stack.kafka.bootstrap}"], format = "json"'
-    head, _, tail = written.partition("[environments.dev.bindings]\n")
-    tail = tail.partition("\n")[2]
-    file.write_text(f'{head}connections.log = {{ {broker} }}\n[environments.dev.bindings]\nsensor_data = {{ connection = "log" }}\n{tail}')
-    try:
-        report = control.run(project.plan(), project.directory, env="dev", options=RunOptions(bounded=True, fresh=True))
-    finally:
-        file.write_text(written)
-    assert report.imbalances() == []
-    return report
-
-
-def lines_of(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def test_the_example_gives_the_same_on_the_real_stack(stack: Stack, tmp_path: Path) -> None:
@@ -209,12 +89,20 @@ def test_a_pipeline_that_goes_on_is_stopped_and_continued_from_its_savepoint(sta
     """What comes in between is counted once; the second job has the window of the first."""
     project = Project(tmp_path / "sensors", stack, "goes_on")
     project.fill([line(1, "10:00:00", 20.0), line(1, "10:10:00", 22.0)])
+    _, found = control.connect(project.plan(), project.directory, env="stack")
+    asked = {(each.role, each.name): each.facts[-1] for each in found}
+    assert asked["source", "sensor_data"] == f'topic "goes_on.sensor_data" has {PARTITIONS} partitions'
+    assert asked["relay", "sensors.hourly_averages"] == 'topic "goes_on.sensors.hourly_averages" is not there and will be made'
+    assert asked["sink", "hourly_averages"].endswith("is not there and will be created")
     submit(project.plan(), project.directory, env="stack")
     until(lambda: len(project.table("SELECT * FROM sensor_readings")) == 2)
     with pytest.raises(ResourceBusy, match="runs already"):
         submit(project.plan(), project.directory, env="stack")
     (running,) = jobs(project.directory, env="stack")
     assert (running.state, len(running.workers)) == ("RUNNING", 1)
+    (source,) = running.sources
+    assert source.offsets_read_min is not None and source.offsets_left_max is not None
+    assert source.offsets_read_min + source.offsets_left_max == 2
     stopped = stop_job("sensors", project.directory, env="stack")
     assert stopped.savepoint is not None
     assert stopped.workers == 1
@@ -224,7 +112,10 @@ def test_a_pipeline_that_goes_on_is_stopped_and_continued_from_its_savepoint(sta
     until(lambda: len(project.table("SELECT * FROM hourly_averages")) == 1)
     ((sensor, mean, count),) = project.table("SELECT sensor_id, mean, readings FROM hourly_averages")
     assert (sensor, mean, count) == (1, 22.0, 3)
+    read = (SourceCount("sensor_data", "goes_on.sensor_data", 4, 0),)  # Of both jobs.
+    until(lambda: job_status("sensors", project.directory, env="stack").sources == read)
     stop_job("sensors", project.directory, env="stack", cancel=True)
+    assert job_status("sensors", project.directory, env="stack").sources == read
     assert len(project.table("SELECT * FROM sensor_readings")) == 4
 
 
@@ -233,13 +124,14 @@ def test_a_submission_that_fails_half_way_leaves_nothing(stack: Stack, tmp_path:
     project = Project(tmp_path / "sensors", stack, "half")
     project.fill([line(1, "10:00:00", 20.0)])
     admin = AdminClient({"bootstrap.servers": stack.kafka.bootstrap})
-    before = set(admin.list_topics(timeout=10).topics)
+    before = topics_of(admin)
     execute(stack, "CREATE KEYSPACE IF NOT EXISTS sensor_data_half WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
     execute(stack, "CREATE TABLE sensor_data_half.sensor_readings (sensor_id bigint PRIMARY KEY, temperature double)")
-    with pytest.raises(FluxlineError) as caught:
-        submit(project.plan(), project.directory, env="stack")
-    assert "sensor_readings" in str(caught.value)
-    assert set(admin.list_topics(timeout=10).topics) == before
+    for attempt in (control.connect, submit):
+        with pytest.raises(FluxlineError) as caught:
+            attempt(project.plan(), project.directory, env="stack")
+        assert "sensor_readings" in str(caught.value)
+    assert topics_of(admin) == before
     assert jobs(project.directory, env="stack") == []
     assert not list(project.directory.glob(".fluxline/stack/sensors/deployment.json"))
 
@@ -255,22 +147,16 @@ def more(project: Project, lines: list[bytes]) -> None:
     assert producer.flush(30) == 0
 
 
+def topics_of(admin: AdminClient) -> set[str]:
+    """All topics but those that the brokers keep for themselves."""
+    return {name for name in admin.list_topics(timeout=10).topics if not name.startswith("__")}
+
+
 def execute(stack: Stack, statement: str) -> None:
     profile = ExecutionProfile(load_balancing_policy=RoundRobinPolicy(), request_timeout=60)
     cluster = Cluster(["127.0.0.1"], port=stack.ports["cassandra"], protocol_version=5, execution_profiles={EXEC_PROFILE_DEFAULT: profile})
     cluster.connect().execute(statement)
     cluster.shutdown()
-
-
-def until(holds: Any, seconds: int = 60) -> None:
-    """Wait until something holds."""
-    from threading import Event
-
-    for _round in range(seconds * 4):
-        if holds():
-            return
-        Event().wait(0.25)
-    raise AssertionError("it does not come to hold")
 
 
 @pytest.mark.parametrize(
@@ -299,11 +185,11 @@ def test_what_is_wrong_is_said_and_nothing_is_left(written: str, instead: str, c
     assert written.format(**stack.ports) in stack_part
     file.write_text(f"{head}[environments.stack]{stack_part.replace(written.format(**stack.ports), instead)}")
     admin = AdminClient({"bootstrap.servers": stack.kafka.bootstrap})
-    before = set(admin.list_topics(timeout=10).topics)
+    before = topics_of(admin)
     with pytest.raises(FluxlineError) as caught:
         submit(project.plan(), project.directory, env="stack")
     assert (caught.value.code, says in str(caught.value)) == (code, True), caught.value
-    assert set(admin.list_topics(timeout=10).topics) == before
+    assert topics_of(admin) == before
     assert not list(project.directory.glob(".fluxline/stack/sensors/deployment.json"))
     assert not list(project.directory.glob(".fluxline/stack/sensors/worker-*/running.json"))
 

@@ -31,6 +31,7 @@ from fluxline.engines.embedded.sink import SinkTask
 from fluxline.engines.embedded.source import SourceEvent, SourceTask
 from fluxline.engines.embedded.state.keyed import KeyedState
 from fluxline.testing import Drive
+from fluxline.testing.drive_embedded import EmbeddedDriven
 from tests.engines.ledger_runs import everything, run_driven, run_threads
 
 if TYPE_CHECKING:
@@ -230,7 +231,9 @@ class WrongReader:
 
 def edge_names() -> list[str]:
     """Every edge of the pipeline: writer, port, reader."""
-    return [_edge_name(*edge) for edge in Drive()(everything()[0])._machine.graph.edges()]
+    driven = Drive()(everything()[0])
+    assert isinstance(driven, EmbeddedDriven)
+    return [_edge_name(*edge) for edge in driven._machine.graph.edges()]
 
 
 def _edge_name(writer: Operator, port: Port, edge: Edge) -> str:
@@ -242,6 +245,7 @@ def test_a_row_on_an_edge(name: str, wrong: Wrong) -> None:
     """Counted as written, and delivered less or more often."""
 
     def plant(driven: Driven) -> None:
+        assert isinstance(driven, EmbeddedDriven)
         for writer, port, edge in driven._machine.graph.edges():
             if _edge_name(writer, port, edge) == name:
                 edge.reader = WrongReader(edge.reader, wrong)  # type: ignore[assignment]  # a reader to all who look

@@ -19,8 +19,9 @@ from fluxline.errors import RecoveryError, ResourceBusy
 from fluxline.limits import PARTIAL_FRAMES_MAX, STOPS_KEPT
 from fluxline.plan.nodes import Scan
 from fluxline.telemetry import Ledger
-from fluxline.testing import Driven, utc
-from fluxline.testing.drive import _frame
+from fluxline.testing import utc
+from fluxline.testing.drive_embedded import EmbeddedDriven
+from fluxline.testing.driven import frame_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ PLAIN = NOON.replace(tzinfo=None)
 OLD = PLAIN.replace(year=1900)
 
 
-class DrivenOnDisk(Driven):
+class DrivenOnDisk(EmbeddedDriven):
     """A driven run whose restarts go through a directory."""
 
     def __init__(self, pipeline: Pipeline, directory: Path) -> None:
@@ -407,5 +408,5 @@ def _push_behind(run: DrivenOnDisk, source: Stream, *, before: int, rows: list[d
     """Rows behind those that the run before has read, in whose place others stand: nobody reads them again."""
     assert isinstance(source._node, Scan)
     read_before = [{"user": None, "amount": 0, "score": 0, "at": NOON}] * before
-    run._scripts["rows"].push(0, _frame(read_before, source._node.declared))
+    run._scripts["rows"].push(0, frame_of(read_before, source._node.declared))
     run.push(source, rows)

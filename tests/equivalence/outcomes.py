@@ -29,7 +29,6 @@ VARIANTS = ("Expect on_failure count", "Expect on_failure fail", "Rejected of an
 
 REFUSED: dict[str, Reason] = {
     "node MapBatches": "python_code",
-    "node Rejected of an expectation": "not_yet",
     "node Expect on_failure count": "no_counterpart",
     "node Expect on_failure fail": "no_counterpart",
 }

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.engines.flink.live import Live
+from tests.engines.flink.live import Live, on_flink, run_embedded
 from tests.equivalence.library_cases import compare_cases
 from tests.equivalence.outcomes import RECORDED, constructs, written
+from tests.equivalence.rejected_values import ROWS, make_records, plan_of_everything
 from tests.equivalence.steps import compare_steps
 from tests.equivalence.words import compare_aggregates, compare_functions, prepare
 
@@ -40,3 +41,14 @@ def test_the_cases_of_the_library(kafka_and_flink: Stack) -> None:
         outcomes = compare_cases(session)
     assert len(outcomes) > 150
     assert [outcome for outcome in outcomes if outcome.result != "equal"] == []
+
+
+@pytest.mark.servers
+def test_rejected_rows_of_every_type(kafka_and_flink: Stack) -> None:
+    """All rows break the rule, so the bytes of all are compared."""
+    live, plan = Live(kafka_and_flink), plan_of_everything()
+    topic = live.make_topic("rows")
+    live.fill(topic, {0: make_records()})
+    expected, report = run_embedded(live, plan, {"rows": topic})
+    assert report.operators["rows/expect/never"].rejected == ROWS == len(expected["broken"])
+    assert on_flink(live, plan, {"rows": topic}).run() == expected

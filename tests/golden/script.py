@@ -20,7 +20,7 @@
     expect ledger counts late 1 used 2
     expect dropped late 1 rejected 0
 
-A source takes `event_time`, `watermark`, `idle_after` and `max_future_skew` (a duration or `never`) and `partitions`. What an
+A source takes `event_time`, `watermark`, `idle_after` and `max_future_skew` (a duration or `never`), `lateness` and `partitions`. What an
 output is expected to hold are all its rows so far: `expect NAME` of a sink or stream, `expect late NAME`, `expect rejected NAME`,
 each with columns to choose, as in `expect alerts (user_id, message)`; `expect changelog NAME` in order, kinds in front.
 `expect ledger NAME COUNTER n ...` is about an operator or `sink NAME`, `expect watermark SOURCE at` about a source. Every text
@@ -142,7 +142,7 @@ class Script:
 
 _EXPECT = re.compile(r"expect (?:(late|rejected|changelog) )?(\w+)(?: \(([\w, ]+)\))?( none)?")
 _SOURCE = re.compile(r"source (\w+) \((.*)\)(.*)")
-_OPTION = re.compile(r" (event_time|watermark|idle_after|max_future_skew|partitions) (\w+(?: (?:ms|seconds?|minutes?|hours?|days?))?)")
+_OPTION = re.compile(r" (event_time|watermark|idle_after|max_future_skew|lateness|partitions) (\w+(?: (?:ms|seconds?|minutes?|hours?|days?))?)")
 _PREAMBLE = (
     '"""Defines the pipeline of a golden text."""',
     "from datetime import date, datetime, time, timedelta",

@@ -101,7 +101,7 @@ def test_a_wrong_text_fails(right: str, wrong: str, tmp_path: Path) -> None:
         ("# A text that is right.\n", ""),
         ("expect dropped late 0 rejected 0\n", ""),
         ("expect counts\n  ann  12:00:00  12:00:10  1\n", "expect counts\n"),
-        ("watermark 5 seconds\n", "watermark 5 seconds lateness operator\n"),
+        ("watermark 5 seconds\n", "watermark 5 seconds patience much\n"),
         ("expect ledger counts used 1 held 1\n", "expect ledger counts used 1 held 1\n  ann\n"),
     ],
 )

@@ -10,7 +10,7 @@ import os
 import struct
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tools.build_java import JAR, TESTS, compile_java, provided
 
@@ -44,7 +44,7 @@ class JavaJudge:
         self._folder = folder
         compile_java(fetched, TESTS, folder / "classes", JAR)
         path = os.pathsep.join(map(str, [folder / "classes", JAR, *provided(fetched)]))
-        self._command = [str(fetched.java), "-Xmx512m", "-cp", path, "fluxline.formats.json.Verdicts"]
+        self._command = [str(fetched.java), "-Xmx512m", "-cp", path]
 
     def verdicts(self, questions: Sequence[Question]) -> list[list[Verdict]]:
         """What becomes of each record of each question."""
@@ -53,13 +53,27 @@ class JavaJudge:
 
     def lines(self, questions: Sequence[Question]) -> list[str]:
         """The same as Java writes it: a line for each record, with the detail behind the reason."""
-        asked, answered = self._folder / "records", self._folder / "verdicts"
-        asked.write_bytes(b"".join(_framed(question) for question in questions))
-        done = subprocess.run([*self._command, str(asked), str(answered)], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        lines = answered.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        answered = self._ask("Verdicts", b"".join(_framed(question) for question in questions))
+        lines = answered.decode().removesuffix("\n").split("\n")
         assert len(lines) == sum(len(question.records) for question in questions)
         return lines
+
+    def written(self, question: Question) -> list[bytes | None]:
+        """Each record, decoded and written again; None where it is rejected."""
+        return [line or None for line in self._ask("Written", _framed(question)).removesuffix(b"\n").split(b"\n")]
+
+    def numbers(self, letter: Literal["D", "F"], numbers: Sequence[bytes]) -> list[bytes]:
+        """DOUBLE or FLOAT numbers, which are given as their bits, as they are written."""
+        framed = b"".join(letter.encode() + struct.pack(">i", len(bits)) + bits for bits in numbers)
+        return self._ask("Written", framed).removesuffix(b"\n").split(b"\n")
+
+    def _ask(self, program: str, asked: bytes) -> bytes:
+        before, behind = self._folder / "asked", self._folder / "answered"
+        before.write_bytes(asked)
+        command = [*self._command, f"fluxline.formats.json.{program}", str(before), str(behind)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return behind.read_bytes()
 
 
 def embedded_verdicts(question: Question) -> list[Verdict]:

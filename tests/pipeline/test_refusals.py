@@ -114,7 +114,6 @@ REFUSED: dict[str, Callable[[], object]] = {
     "Expr.row": lambda: expr.row,
     "Expr.json": lambda: expr.json,
     "Schema.from_file": lambda: Schema.from_file("order.avsc"),
-    'source(lateness="operator")': lambda: shop.source("other", schema=SCHEMA, event_time="at", lateness="operator"),
     "source(key=...)": lambda: shop.source("other", schema=SCHEMA, key="id"),
 }
 

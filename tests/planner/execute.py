@@ -9,7 +9,7 @@ from fluxline.clock import VirtualClock
 from fluxline.control.memory import Collected, NoOptions, collecting_connector
 from fluxline.engines.base import Endpoint
 from fluxline.engines.embedded.machine import Machine, MachineSettings
-from fluxline.testing.drive import ScriptedSource
+from fluxline.testing.drive_embedded import ScriptedSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

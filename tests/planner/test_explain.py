@@ -82,7 +82,7 @@ def test_what_the_rows_depend_on(shop: Pipeline) -> None:
     """Beside the input and its partitioning: everything that asks a clock."""
     assert explain_determinism(shop._plan()) == [
         "orders: an idle timeout (2 minutes) that really fires decides by the clock who is late",
-        "orders: max_future_skew (1 day) compares with the clock",
+        "orders: max_future_skew (1 day) compares with the time at which a topic logged the record, else with the clock",
         "a TTL (7 days) forgets keys by the clock",
     ]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from fluxline.clock import SystemClock
 from fluxline.connectors.base import QueryContext
@@ -32,21 +33,15 @@ SCHEMA = schema_of(id="INT", text="STRING")
 LOGIN_MS_MAX = 60_000
 
 
-def openssl(directory: Path, *arguments: str) -> None:
-    """Run the program of that name."""
-    subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True, timeout=60)
-
-
 def make_certificates(directory: Path) -> None:
     """An authority, a node's certificate that it has signed, and another authority that has signed nothing."""
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    for name in ("ca", "other"):
-        openssl(directory, "req", "-x509", *curve, "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}")
-    openssl(directory, "req", *curve, "-keyout", "node.key", "-out", "node.csr", "-subj", "/CN=node")
-    (directory / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    signer = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
-    openssl(directory, "x509", "-req", "-in", "node.csr", "-out", "node.crt", *signer)
-    (directory / "node.pem").write_text((directory / "node.key").read_text() + (directory / "node.crt").read_text())
+    authority, other = trustme.CA(), trustme.CA()
+    authority.cert_pem.write_to_path(directory / "ca.pem")
+    other.cert_pem.write_to_path(directory / "other.pem")
+    node = authority.issue_cert("127.0.0.1")
+    key = load_pem_private_key(node.private_key_pem.bytes(), None)  # Java reads PKCS 8 alone.
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (directory / "node.pem").write_bytes(text + node.cert_chain_pems[0].bytes())
 
 
 class Guarded:
@@ -82,12 +77,12 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         "client_encryption_options": {"enabled": True, "optional": False, "ssl_context_factory": factory, "require_client_auth": False, **files},
     }
 
-    def config(place: Place) -> dict[str, object]:
-        return plain(place) | guards
+    def config(place: Place, number: int) -> dict[str, object]:
+        return plain(place, number) | guards
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cassandra, "config", config)
-        patch.setattr(cassandra, "_answers", lambda _port: True)  # It does not answer the plain question.
+        patch.setattr(cassandra, "_answers", lambda _address, _port: True)  # It does not answer the plain question.
         with running_stack(("cassandra",), directory=tmp_path_factory.mktemp("stack"), die_with_parent=True) as stack:
             node, clock = Guarded(stack.cassandra.port, certificates), SystemClock()
             until_ms = clock.monotonic_ms() + LOGIN_MS_MAX

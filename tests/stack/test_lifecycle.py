@@ -19,14 +19,15 @@ from fluxline.errors import ConfigError, ConnectionLost, DiskFull, ExternalError
 from fluxline.stack import cache, cassandra, flink, kafka
 from fluxline.stack.environment import environment_text
 from fluxline.stack.java import has_java_wheel, installed_java, java_major
-from fluxline.stack.lifecycle import Start, up
+from fluxline.stack.lifecycle import Start, kill, restart, up
 from fluxline.stack.server import Place
 from fluxline.stack.state import ServerProcess, State, read_state, write_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PORTS = {name: 15_000 + 10 * index for index, name in enumerate((*kafka.PORTS, *flink.PORTS, *cassandra.PORTS))}
+NAMES = [name for ports in (kafka.ports(4), flink.ports(2), cassandra.ports(2)) for names in ports.values() for name in names]
+PORTS = {name: 15_000 + 10 * index for index, name in enumerate(NAMES)}
 
 
 def fake_java(home: Path, version: str) -> Path:
@@ -110,13 +111,13 @@ def test_the_cache_is_where_the_variables_say(tmp_path: Path) -> None:
 
 
 def test_a_record_comes_back(tmp_path: Path) -> None:
-    state = State({"kafka": 15_000}, [ServerProcess("kafka", "kafka", 7, 12.5)])
+    state = State({"kafka": 15_000}, [ServerProcess("kafka", "kafka", 7, 12.5, "127.0.0.2", 15_000)], {"kafka": 3})
     write_state(tmp_path, state)
     assert read_state(tmp_path) == state
     assert read_state(tmp_path / "none") == State()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1, "ports": {}, "processes": [{}]}', '{"version": 2}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1, "ports": {}, "processes": [{}]}', '{"version": 3}'])
 def test_a_record_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "state.json").write_text(text)
     refusal(lambda: read_state(tmp_path), RecoveryError, "FLX-4308")
@@ -124,13 +125,13 @@ def test_a_record_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> N
 
 @pytest.mark.parametrize("parts", [("kafka",), ("flink",), ("cassandra",), ("kafka", "flink", "cassandra")])
 def test_the_printed_environment_is_one(tmp_path: Path, parts: tuple[str, ...]) -> None:
-    text = environment_text("stack", PORTS, parts, "fluxline")
+    text = environment_text("stack", State(PORTS), parts, "fluxline")
     (tmp_path / "fluxline.toml").write_text(f'[project]\nname = "p"\n\n{text}')
     assert load_project(tmp_path / "fluxline.toml").environments == ("stack",)
 
 
 def test_the_printed_environment_says_where_all_is() -> None:
-    environment = tomllib.loads(environment_text("stack", PORTS, ("kafka", "flink", "cassandra"), "sensors"))["environments"]["stack"]
+    environment = tomllib.loads(environment_text("stack", State(PORTS), ("kafka", "flink", "cassandra"), "sensors"))["environments"]["stack"]
     assert environment == {
         "engine": "flink",
         "topics": "kafka",
@@ -146,11 +147,83 @@ def test_the_printed_environment_says_where_all_is() -> None:
 def test_every_address_is_loopback(tmp_path: Path) -> None:
     """Unless metrics are asked for, whose reporter cannot be told where to listen."""
     place = Place(tmp_path, Path("java"), tmp_path, PORTS)
-    written = json.dumps([flink.config(place, metrics=False), cassandra.config(place)]) + kafka.properties(place)
+    brokers = "".join(kafka.properties(place, number, 4, kafka.Quorum("c", 3)) for number in (1, 2, 3, 4))
+    written = json.dumps([flink.config(place, metrics=False), cassandra.config(place, 1), cassandra.config(place, 2)]) + brokers
     assert "0.0.0.0" not in written
     assert "PrometheusReporter" not in written
     assert "bind-port" not in written
-    assert flink.config(place, metrics=True)["metrics.reporter.prom"]["port"] == f"{PORTS['flink_metrics_range']}-{PORTS['flink_metrics_range'] + 1}"
+    assert "PrometheusReporter" in flink.config(place, metrics=True)["metrics.reporter.prom"]["factory.class"]
+
+
+def properties(number: int, count: int, quorum: kafka.Quorum) -> dict[str, str]:
+    text = kafka.properties(Place(Path("/k"), Path("java"), Path("/j"), PORTS), number, count, quorum)
+    return dict(line.split("=", 1) for line in text.splitlines())
+
+
+def test_three_brokers_outlive_one_and_a_fourth_is_a_broker_alone() -> None:
+    """The first three are the controllers; what the brokers keep for themselves has three replicas, two of them in sync."""
+    quorum = kafka.Quorum("c", 3)
+    voters = ",".join(
+        f"{number}@127.0.0.1:{PORTS[name]}" for number, name in enumerate(("kafka_controller", "kafka_controller-2", "kafka_controller-3"), 1)
+    )
+    for number in (1, 2, 3):
+        found = properties(number, 3, quorum)
+        assert (found["process.roles"], found["node.id"], found["controller.quorum.voters"]) == ("broker,controller", str(number), voters)
+        assert "controller.quorum.bootstrap.servers" not in found
+        internal = ("default", "offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+        assert {found[f"{each}.replication.factor"] for each in internal} == {"3"}
+        assert (found["min.insync.replicas"], found["transaction.state.log.min.isr"]) == ("2", "2")
+    added = properties(4, 4, quorum)
+    assert (added["process.roles"], added["controller.quorum.voters"]) == ("broker", voters)
+    assert "CONTROLLER://" not in added["listeners"]
+    assert added["log.dirs"] == "/k/data-4"
+
+
+def test_one_broker_is_as_it_was() -> None:
+    """Nothing is replicated, and the node finds itself; a second one finds the first."""
+    alone = properties(1, 1, kafka.Quorum("c", 1))
+    assert alone["controller.quorum.bootstrap.servers"] == f"127.0.0.1:{PORTS['kafka_controller']}"
+    assert alone["offsets.topic.replication.factor"] == "1"
+    assert "min.insync.replicas" not in alone
+    second = properties(2, 2, kafka.Quorum("c", 1))
+    assert second["process.roles"] == "broker"
+    assert second["controller.quorum.bootstrap.servers"] == f"127.0.0.1:{PORTS['kafka_controller']}"
+    assert (second["default.replication.factor"], second["min.insync.replicas"]) == ("2", "1")
+
+
+def test_names_and_ports_of_several() -> None:
+    assert list(kafka.ports(3)) == ["kafka", "kafka-2", "kafka-3"]
+    assert list(flink.ports(2)) == ["jobmanager", "taskmanager", "taskmanager-2", "gateway"]
+    assert [cassandra.config(Place(Path("/c"), Path("java"), Path("/j"), PORTS), number)["rpc_address"] for number in (1, 2)] == [
+        "127.0.0.1",
+        "127.0.0.2",
+    ]
+    every = [name for ports in (kafka.ports(3), flink.ports(3), cassandra.ports(3)) for names in ports.values() for name in names]
+    assert len(every) == len(set(every))
+
+
+@pytest.mark.parametrize(("part", "before", "now"), [("kafka", 3, 1), ("cassandra", 1, 2), ("cassandra", 2, 1)])
+def test_data_of_another_number_of_nodes_are_not_lost(tmp_path: Path, part: str, before: int, now: int) -> None:
+    """Brokers may be added; nothing is taken away, and no node is put beside tables that are there."""
+    (tmp_path / part).mkdir()
+    write_state(tmp_path, State(PORTS, [], {part: before}))
+    error = refusal(lambda: up((part,), tmp_path, Start(nodes={part: now}), lambda _line: None), ConfigError, "FLX-4312")
+    assert "--fresh" in error.hint
+    assert read_state(tmp_path).nodes == {part: before}
+
+
+def test_what_never_ran_is_not_killed_and_not_restarted(tmp_path: Path) -> None:
+    write_state(tmp_path, State(PORTS, [], {"kafka": 3}))
+    refusal(lambda: kill("kafka-2", tmp_path), ResourceMissing, "FLX-4311")
+    error = refusal(lambda: restart("kafka-4", tmp_path, Start(), lambda _line: None), ResourceMissing, "FLX-4311")
+    assert 'Did you mean "kafka"' in error.hint or "kafka-3" in error.hint
+
+
+def test_a_record_of_the_first_version_is_read(tmp_path: Path) -> None:
+    """It knows one server of each kind, and tells their ports by name."""
+    entry = {"name": "taskmanager", "part": "flink", "pid": 7, "created_at": 12.5}
+    (tmp_path / "state.json").write_text(json.dumps({"version": 1, "ports": {"flink_task_data": 15_001}, "processes": [entry]}))
+    assert read_state(tmp_path) == State({"flink_task_data": 15_001}, [ServerProcess("taskmanager", "flink", 7, 12.5, "127.0.0.1", 15_001)])
 
 
 def test_a_stack_lives_in_its_project(tmp_path: Path) -> None:

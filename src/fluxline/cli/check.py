@@ -26,7 +26,8 @@ def check(target: str | None, name: str | None, env: str | None, overrides: tupl
     pipelines are checked, against every environment that this version can run, or against the one of --env.
 
     With --connect it is one environment, the default one without --env: addresses, logins, whether files, topics and tables
-    are there, and whether tables have the columns and the key of their sinks.
+    are there, and whether they are as declared: partitions of topics, columns and keys of tables. With engine = "flink" also the
+    gateway and the cluster, their version and free slots.
     """
     from fluxline.cli.failures import exit_code, show_errors
     from fluxline.cli.screen import say, say_json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,26 +11,36 @@ import click
 from fluxline.cli.arguments import environment_options, output_option, project_option
 
 if TYPE_CHECKING:
-    from fluxline.control.jobs import JobStatus
+    from fluxline.control.jobs import Ingested, JobStatus
+    from fluxline.control.ledger import SourceCount
+    from fluxline.control.vertices import JobFailure, OperatorPlace, VertexStatus
+    from fluxline.errors import Place
 
 
 @click.command("jobs")
+@click.argument("pipeline", required=False)
 @project_option
 @environment_options
 @output_option
-def jobs(project: str, env: str | None, overrides: tuple[str, ...], output: str) -> int:
-    """Show the pipelines that were submitted to the environment's cluster: each with its job, its workers and what they have still to write."""
+def jobs(pipeline: str | None, project: str, env: str | None, overrides: tuple[str, ...], output: str) -> int:
+    """Show the pipelines that were submitted to the environment's cluster: each with its job, its workers and what they have still to write.
+
+    With PIPELINE, a pipeline's name, it is that one alone, and each vertex of its job: which operators of the pipeline run in it and where they
+    are written, records in and out, its watermark and how far that is behind the clock, and how busy it is.
+    """
     from fluxline.cli.screen import say, say_json
     from fluxline.cli.targets import project_start
+    from fluxline.control.jobs import job_status
     from fluxline.control.jobs import jobs as look
 
-    found = look(project_start(project), env=env, overrides=overrides)
+    start = project_start(project)
+    found = look(start, env=env, overrides=overrides) if pipeline is None else [job_status(pipeline, start, env=env, overrides=overrides)]
     if output == "json":
         say_json({"pipelines": [as_json(each) for each in found]})
     elif not found:
         say("no pipeline was submitted")
     else:
-        say([line for each in found for line in lines_of(each)])
+        say([line for each in found for line in (*lines_of(each), *vertex_lines(each))])
     return 0
 
 
@@ -40,14 +51,16 @@ def lines_of(found: JobStatus) -> list[str]:
     state = "stopped" if deployment.state == "stopped" else found.state.lower()
     lines = [f"{deployment.pipeline} in {deployment.environment}: {state}, submitted {since}"]
     lines.append(f"  job {deployment.job_id} at {deployment.rest}")
-    if found.cause:
-        lines.append(f"  failed last with {found.cause}")
+    if found.failure is not None:
+        lines += [f"  {line}" for line in _failure_lines(found.failure)]
     if found.late_dropped:
         lines.append(f"  ALARM: Flink's own operators dropped late rows ({found.late_dropped}), which no output has")
+    lines += [f"  {source_line(source)}" for source in found.sources]
+    lines += [f"  {each.source}: {each.connector} -> topic {each.topic}, {_ingested(found.ingested[each.source])}" for each in deployment.ingests]
     for relay in deployment.relays:
         lag = found.lags[relay.sink]
         lines.append(f"  {relay.sink}: topic {relay.topic} -> {relay.connector}, {f'{lag:,} records to write' if lag else 'all written'}")
-    if deployment.relays:
+    if deployment.relays or deployment.ingests:
         count = len(found.workers)
         lines.append(
             f"  {count} {'worker' if count == 1 else 'workers'} on this machine" + (f": {', '.join(map(str, found.workers))}" if count else "")
@@ -55,6 +68,56 @@ def lines_of(found: JobStatus) -> list[str]:
     if deployment.savepoint is not None:
         lines.append(f"  the next submission goes on from {deployment.savepoint}")
     return lines
+
+
+def source_line(source: SourceCount) -> str:
+    """How far a source is read, for people."""
+    read, left = source.offsets_read_min, source.offsets_left_max
+    if read is None or left is None:
+        return f"{source.source}: topic {source.topic}, how far it is read is not known"
+    known = f"at least {read:,} offsets read, at most {left:,} left" if left else f"{read:,} offsets read, none left"
+    return f"{source.source}: topic {source.topic}, {known}"
+
+
+def _ingested(found: Ingested) -> str:
+    rejected = f", {found.rejected:,} rejected" if found.rejected else ""
+    return f"{found.moved:,} records moved{rejected}" + (", all of them" if found.ended else "")
+
+
+def _failure_lines(failure: JobFailure) -> list[str]:
+    error = failure.error
+    where = "" if error.place is None else f"   {_line_of(error.place)}"
+    lines = [f"failed last at {_instant(failure.at_ms)}: {error.code}  {error.fact}{where}", f"  detail: {error.detail}"]
+    return lines if not error.hint else [*lines, f"  hint: {error.hint}"]
+
+
+def vertex_lines(found: JobStatus) -> list[str]:
+    """How the vertices of its job stand, for people; none where nobody asked."""
+    from fluxline.control.vertices import shortened
+
+    lines = []
+    for number, vertex in enumerate(found.vertices or (), 1):
+        operators = ", ".join(str(each) for each in vertex.operators) or "no operator of the pipeline is known to run here"
+        lines.append(f"  vertex {number}: {operators}")
+        lines.append(f"    {vertex.state.lower()}, {vertex.subtasks} subtask{'' if vertex.subtasks == 1 else 's'}; {_flow(vertex)}")
+        if vertex.unknown:
+            lines.append(f"    beside them, what Flink calls {', '.join(vertex.unknown)}")
+        lines.append(f"    {shortened(vertex.name)}")
+    return lines
+
+
+def _flow(vertex: VertexStatus) -> str:
+    came, went = ("not told yet" if count is None else f"{count:,}" for count in (vertex.records_in, vertex.records_out))
+    parts = [f"records in: {came}, out: {went}"]
+    if vertex.input_ended:
+        parts.append("watermark at the end of the input")
+    elif vertex.watermark_ms is None or vertex.watermark_lag_ms is None:
+        parts += ["watermark: none yet"] if vertex.state == "RUNNING" else []
+    else:
+        way = "behind" if vertex.watermark_lag_ms >= 0 else "ahead"
+        parts.append(f"watermark {_instant(vertex.watermark_ms)}, {_length(abs(vertex.watermark_lag_ms))} {way}")
+    parts += [f"{what} {value} ms/s" for what, value in (("busy", vertex.busy_ms), ("back-pressured", vertex.back_pressured_ms)) if value is not None]
+    return "; ".join(parts)
 
 
 def as_json(found: JobStatus) -> dict[str, object]:
@@ -69,10 +132,62 @@ def as_json(found: JobStatus) -> dict[str, object]:
         "submitted_at_ms": deployment.submitted_at_ms,
         "bounded": deployment.bounded,
         "cause": found.cause,
+        "failure": None if found.failure is None else _failure_json(found.failure),
         "late_dropped": found.late_dropped,
+        "sources": [asdict(source) for source in found.sources],
         "relays": [
             {"sink": relay.sink, "topic": relay.topic, "connector": relay.connector, "lag": found.lags[relay.sink]} for relay in deployment.relays
         ],
+        "ingests": [
+            {"source": each.source, "topic": each.topic, "connector": each.connector, **asdict(found.ingested[each.source])}
+            for each in deployment.ingests
+        ],
         "workers": list(found.workers),
         "savepoint": deployment.savepoint,
+        "vertices": None if found.vertices is None else [_vertex_json(vertex) for vertex in found.vertices],
     }
+
+
+def _failure_json(failure: JobFailure) -> dict[str, object]:
+    return {
+        **failure.error.as_json(),
+        "kind": failure.kind,
+        "message": failure.message,
+        "task": failure.task,
+        "at_ms": failure.at_ms,
+        "operators": [_operator_json(each) for each in failure.operators],
+    }
+
+
+def _vertex_json(vertex: VertexStatus) -> dict[str, object]:
+    return {**asdict(vertex), "operators": [_operator_json(each) for each in vertex.operators], "unknown": list(vertex.unknown)}
+
+
+def _operator_json(operator: OperatorPlace) -> dict[str, object]:
+    place = operator.place
+    return {"name": operator.name, "file": None if place is None else place.file, "line": None if place is None else place.line}
+
+
+def _line_of(place: Place) -> str:
+    from fluxline.errors import relative_path
+
+    return f"{relative_path(place.file)}:{place.line}"
+
+
+def _instant(at_ms: int) -> str:
+    """ISO 8601; event time may be anywhere, also where calendars end."""
+    try:
+        at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{at_ms} ms"
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _length(length_ms: int) -> str:
+    """A time span by its two largest units."""
+    left, parts = length_ms // 1000, []
+    for unit, seconds in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, seconds)
+        if count:
+            parts.append(f"{count:,} {unit}")
+    return " ".join(parts[:2]) or f"{length_ms} ms"

@@ -44,10 +44,15 @@ def _name_option(command: Decorated) -> Decorated:
 @click.option("--standard-ports", is_flag=True, help="Take the known ports: 9092, 8081, 8083 (SQL Gateway) and 9042.")
 @click.option("--metrics", is_flag=True, help="Let Flink answer Prometheus. Its reporter listens on all addresses of the machine.")
 @click.option("--fresh", is_flag=True, help="Forget the topics and tables of earlier starts of the parts that are started.")
+@click.option(
+    "--kafka-brokers", type=click.IntRange(1, 9), help="How many brokers; from three on one of them may be lost.  [default: as before, else 1]"
+)
+@click.option("--taskmanagers", type=click.IntRange(1, 9), help="The same of Flink's task managers.")
+@click.option("--cassandra-nodes", type=click.IntRange(1, 9), help="The same of Cassandra's nodes, at 127.0.0.1, 127.0.0.2 and so on.")
 @_name_option
 @project_option
 @output_option
-def up(parts: tuple[str, ...], standard_ports: bool, metrics: bool, fresh: bool, name: str, project: str, output: str) -> int:  # noqa: FBT001  # click passes them by name
+def up(parts: tuple[str, ...], standard_ports: bool, metrics: bool, fresh: bool, name: str, project: str, output: str, **counts: int | None) -> int:  # noqa: FBT001  # click passes them by name
     """Start the parts, by default all, and wait until they serve.
 
     What is missing is downloaded first, once for all projects. The servers run on until "fluxline stack down".
@@ -58,12 +63,14 @@ def up(parts: tuple[str, ...], standard_ports: bool, metrics: bool, fresh: bool,
     def interrupted(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    asked = (("kafka", counts["kafka_brokers"]), ("flink", counts["taskmanagers"]), ("cassandra", counts["cassandra_nodes"]))
+    nodes = {part: count for part, count in asked if count is not None}
     before = signal.signal(signal.SIGTERM, interrupted)  # What was started so far ends too.
     try:
         found = start_stack(
             parts,
             _directory(project, name),
-            Start(standard_ports=standard_ports, metrics=metrics, fresh=fresh),
+            Start(standard_ports=standard_ports, metrics=metrics, fresh=fresh, nodes=nodes),
             lambda line: say(line, stream=sys.stderr),
         )
     finally:
@@ -89,6 +96,44 @@ def down(name: str, project: str, output: str) -> int:
     return 0
 
 
+@stack.command("kill")
+@click.argument("server")
+@_name_option
+@project_option
+@output_option
+def kill(server: str, name: str, project: str, output: str) -> int:
+    """End a server as a crash would, to see what outlives it.
+
+    SERVER is a name that "fluxline stack status" shows, such as kafka-2, or a part.
+    """
+    from fluxline.cli.screen import say, say_json
+    from fluxline.control.stack import kill_servers
+
+    killed = kill_servers(server, _directory(project, name))
+    if output == "json":
+        say_json({"stack": name, "killed": killed})
+    else:
+        say(f"killed {', '.join(killed)}")
+    return 0
+
+
+@stack.command("restart")
+@click.argument("server")
+@_name_option
+@project_option
+@output_option
+def restart(server: str, name: str, project: str, output: str) -> int:
+    """Start a server again, at its port and with its data, whether it runs or not.
+
+    SERVER is a name that "fluxline stack status" shows, such as kafka-2, or a part.
+    """
+    from fluxline.cli.screen import say
+    from fluxline.control.stack import restart_servers
+
+    _show(restart_servers(server, _directory(project, name), lambda line: say(line, stream=sys.stderr)), output)
+    return 0
+
+
 @stack.command("status")
 @_name_option
 @project_option
@@ -110,7 +155,7 @@ def status(name: str, project: str, output: str) -> int:
 def logs(part: str, count: int, name: str, project: str, output: str) -> int:
     """Show the end of a log.
 
-    PART is kafka, cassandra, flink, or one server of Flink: jobmanager, taskmanager, gateway.
+    PART is kafka, cassandra, flink, or one server of them: jobmanager, taskmanager, gateway, kafka-2.
     """
     from fluxline.cli.screen import painted, printable, say, say_json
     from fluxline.control.stack import logs as read
@@ -162,7 +207,7 @@ def _show(found: list[ServerStatus], output: str) -> None:
         return
     rows = [("server", "state", "address", "process", "memory")]
     rows += [
-        (each.name, each.state, f"127.0.0.1:{each.port}" if each.state != "ended" else "", str(each.pid), f"{each.memory_bytes // 1024**2} MiB")
+        (each.name, each.state, f"{each.host}:{each.port}" if each.state != "ended" else "", str(each.pid), f"{each.memory_bytes // 1024**2} MiB")
         for each in found
     ]
     say(columns(rows, indent="") if found else "no server of the stack was started")

@@ -13,7 +13,7 @@ from fluxline.cli.arguments import environment_options, output_option, target_ar
 @target_argument
 @click.option("--bounded", is_flag=True, help="End where the input ends now.")
 @click.option("--fresh", is_flag=True, help="Start over instead of from the last savepoint.")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that write what Flink does not.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that read and write what Flink does not.")
 @click.option("--wait", is_flag=True, help="Return when the job has ended and everything is written.")
 @environment_options
 @output_option
@@ -29,7 +29,7 @@ def submit(
     wait: bool,
     output: str,
 ) -> int:
-    """Start a pipeline on Flink: its topics, its tables, the job and its workers, as one. What fails half way is taken back.
+    """Start a pipeline on Flink: its topics, its tables, its workers and the job, as one. What fails half way is taken back.
 
     TARGET is a file, a folder with fluxline.toml, or MODULE[:NAME]; by default the project of the current folder. A pipeline that was
     stopped with a savepoint goes on from it.

@@ -1,4 +1,4 @@
-"""`fluxline worker`: one more process that writes the sinks which Flink does not."""
+"""`fluxline worker`: one more process that writes the sinks, and reads the sources, which Flink does not."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from fluxline.cli.arguments import environment_options, output_option, target_ar
 @environment_options
 @output_option
 def worker(target: str | None, name: str | None, env: str | None, overrides: tuple[str, ...], deployed: str | None, output: str) -> int:
-    """Take rows from the topics that a job on Flink writes into the systems that Flink does not know, until Ctrl-C.
+    """Move records between topics that a job on Flink reads or writes and systems that Flink does not know, until Ctrl-C.
 
     TARGET is a file, a folder with fluxline.toml, or MODULE[:NAME]; by default the project of the current folder. "fluxline submit"
-    starts workers; more of them, here or on other machines, share the work. Rows that a system refuses go to a topic "....rejected".
+    starts workers; more of them, here or on other machines, share the sinks. A source is read by one worker at a time, on the machine
+    of the submission; others stand by. What a system refuses, or a source holds and cannot be decoded, goes to a topic "....rejected".
     """
     from fluxline.cli.screen import say, say_json
     from fluxline.cli.signals import signals
@@ -36,11 +37,15 @@ def worker(target: str | None, name: str | None, env: str | None, overrides: tup
         running = start_worker(plan, directory, env=env, overrides=overrides)
         asked.running = True
         if output == "text":
-            say(f"{plan.name}: writes {', '.join(running.sinks)}")
+            does = [*(f"reads {source}" for source in running.readings), *(f"writes {sink}" for sink in running.sinks)]
+            say(f"{plan.name}: {', '.join(does)}")
         running.wait(lambda: asked.stop)
     if output == "json":
-        say_json({"name": plan.name, "sinks": {sink: asdict(counts) for sink, counts in running.counts.items()}})
+        sources = {source: {"moved": each.moved, "rejected": each.rejected} for source, each in running.readings.items()}
+        say_json({"name": plan.name, "sources": sources, "sinks": {sink: asdict(counts) for sink, counts in running.counts.items()}})
         return 0
+    for source, each in running.readings.items():
+        say(f"  {source}: moved {each.moved:,} records" + (f", rejected {each.rejected:,}" if each.rejected else ""))
     for sink, counts in running.counts.items():
         say(f"  {sink}: read {counts.read:,} = written {counts.written:,} + rejected {counts.rejected:,}")
     return 0

@@ -27,17 +27,17 @@ LATER: dict[str, str] = {
     "clickhouse": "ClickHouse tables come with the warehouse connectors; the connector store keeps tables today.",
     "dynamodb": "DynamoDB tables come with the cloud connectors; the connector store keeps tables today.",
     "elasticsearch": "Elasticsearch indexes come later; the connector store keeps tables today.",
-    "http": "HTTP sources and sinks come with the ingest workers; files can be followed today.",
+    "http": "HTTP sources and sinks come in a later version; files can be followed today, on Flink through workers.",
     "jdbc": "Databases over JDBC come with the Flink engine; the connector store keeps tables today.",
     "kinesis": "Kinesis streams come with the cloud connectors; files can be followed today.",
     "mongodb": "MongoDB collections come later; the connector store keeps tables today.",
-    "mqtt": "MQTT topics come with the ingest workers; files can be followed today.",
-    "mysql-cdc": "Changes of databases come with the ingest workers; files can be followed today.",
-    "postgres-cdc": "Changes of databases come with the ingest workers; files can be followed today.",
+    "mqtt": "MQTT topics come in a later version; files can be followed today, on Flink through workers.",
+    "mysql-cdc": "Changes of databases come in a later version; files can be followed today, on Flink through workers.",
+    "postgres-cdc": "Changes of databases come in a later version; files can be followed today, on Flink through workers.",
     "pubsub": "Pub/Sub topics come with the cloud connectors; files can be followed today.",
     "upsert-kafka": "The connector kafka writes the same from a sink with a key; tables are not read from topics yet.",
     "webhook": "Webhooks come with the alerts; rows can be printed or written to files today.",
-    "websocket": "WebSocket sources come with the ingest workers; files can be followed today.",
+    "websocket": "WebSocket sources come in a later version; files can be followed today, on Flink through workers.",
 }
 
 

@@ -31,12 +31,14 @@ class Bytes:
     Attributes:
         data: the bytes, at most BLOCK_BYTES_MAX unless one record is larger.
         start: position of `data[0]`.
-        bounds: where the records begin and end, if the system knows them (a log); None for a byte stream (a file),
-            which the format splits.
+        bounds: where the records begin and end, if the system knows them (a log), each with one line feed behind it that is not its
+            own; None for a byte stream (a file), which the format splits.
         positions: int64 of shape (n,), each record's own position, where `bounds` is given.
         final: nothing more comes from this partition.
         metadata: by name of the field, what the system knows of each record, for the fields of the context's schema that
             ask for it.
+        logged_ms: int64 of shape (n,), when each record was logged, in ms; negative where the log does not tell. None where the
+            context does not ask for it, or the system is no log.
     """
 
     data: bytes
@@ -45,6 +47,7 @@ class Bytes:
     positions: Int64s | None = None
     final: bool = False
     metadata: Mapping[str, Column] | None = None
+    logged_ms: Int64s | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,8 @@ class VersionedWriter(SinkWriter, Protocol):
 class SourceContext:
     """What a source is opened with: its name, options, the schema to read (needed fields only), a base directory and the clock.
 
-    `bounded` asks a source that would follow its input for ever to end where the input ends now.
+    `bounded` asks a source that would follow its input for ever to end where the input ends now, `logged` a log for the times at which
+    records were logged.
     """
 
     name: str
@@ -162,6 +166,7 @@ class SourceContext:
     directory: Path
     clock: Clock
     bounded: bool = False
+    logged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +218,7 @@ class FlinkEnd:
         bounded: of a source: end where the input ends now.
         updating: of a sink: rows replace and delete those with their key.
         transactions: of a sink: what the names of its transactions begin with, which is its alone; None: each row is written at least once.
+        group: of a source: what its position is made known as, which is its alone; None: it is kept in checkpoints only.
     """
 
     name: str
@@ -225,6 +231,7 @@ class FlinkEnd:
     bounded: bool = False
     updating: bool = False
     transactions: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 <directory>/<pipeline>/lock              held while somebody submits or stops it
 <directory>/<pipeline>/deployment.json   the record
-<directory>/<pipeline>/plan.json         the plan, for the workers
-<directory>/<pipeline>/worker-1/lock     held by the worker's process; worker.log beside it
+<directory>/<pipeline>/plan.json         the plan as written, for the workers and to name what runs
+<directory>/<pipeline>/worker-1/lock     held by the worker's process; worker-1.log beside it
+<directory>/<pipeline>/ingest-<source>/  how far a source is that workers read, see positions.py
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import json
 import os
 import shutil
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from fluxline.control.ledger import SourceRecord
+from fluxline.control.positions import IngestDirectory
 from fluxline.engines.embedded.saved_state import StateDirectory, external, take_lock, write_durably
 from fluxline.errors import RecoveryError, ResourceBusy
 from fluxline.plan.json import plan_from_json, plan_to_json
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
     from fluxline.plan.nodes import Plan
 
-DEPLOYMENT_FORMAT_VERSION = 1
+DEPLOYMENT_FORMAT_VERSION = 2  # 1 knew neither the sources nor their partitions.
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,15 @@ class RelayRecord:
     connector: str
     topic: str
     group: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestRecord:
+    """One ingest: the source, the system's connector, and the topic between."""
+
+    source: str
+    connector: str
+    topic: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,11 @@ class Deployment:
         rest: address of the cluster.
         savepoint: from where the next submission goes on, or None.
         relays: the sinks that workers write.
+        ingests: the sources that workers read.
         made_topics: what was made for it, for a rollback.
+        sources: the topics that it reads.
+        partitions: by how many partitions of each source its rows are spread: a job that goes on from its savepoint keeps these
+            numbers, however many there are by then. Records of format 1 have none, and such a job takes the numbers of its day.
     """
 
     pipeline: str
@@ -68,7 +84,10 @@ class Deployment:
     rest: str
     savepoint: str | None = None
     relays: tuple[RelayRecord, ...] = ()
+    ingests: tuple[IngestRecord, ...] = ()
     made_topics: tuple[str, ...] = ()
+    sources: tuple[SourceRecord, ...] = ()
+    partitions: dict[str, int] = field(default_factory=dict)
 
 
 class DeploymentDirectory:
@@ -127,20 +146,36 @@ class DeploymentDirectory:
         except OSError as error:
             raise external(error, self.path) from error
 
-    def restore(self, before: Deployment | None) -> None:
-        """Put back the record that was there before, or none."""
+    def restore(self, before: Deployment | None, plan: bytes | None) -> None:
+        """Put back the record and the plan that were there before, or none."""
+        if plan is None:
+            (self.path / "plan.json").unlink(missing_ok=True)
+        else:
+            write_durably(self.path / "plan.json", plan)
         if before is None:
             (self.path / "deployment.json").unlink(missing_ok=True)
         else:
             self.write(before)
 
     def write_plan(self, plan: Plan) -> None:
-        """Keep the plan for the workers."""
+        """Keep the plan of the deployment."""
         write_durably(self.path / "plan.json", json.dumps(plan_to_json(plan)).encode())
 
     def read_plan(self) -> Plan:
         """The plan of the deployment."""
         return plan_from_json(json.loads((self.path / "plan.json").read_text()))
+
+    def plan_bytes(self) -> bytes | None:
+        """The plan as it is kept, or None."""
+        path = self.path / "plan.json"
+        return path.read_bytes() if path.exists() else None
+
+    def kept_plan(self) -> Plan | None:
+        """The plan of the deployment; None where another version did not keep it, or kept what this one cannot read."""
+        try:
+            return self.read_plan()
+        except (OSError, ValueError, RecoveryError):
+            return None
 
     def workers(self) -> list[StateDirectory]:
         """Where the workers that ever ran here keep that they run."""
@@ -159,6 +194,10 @@ class DeploymentDirectory:
                 continue
             return place
 
+    def ingest(self, source: str) -> IngestDirectory:
+        """Where it is kept how far an ingested source is."""
+        return IngestDirectory(self.path / f"ingest-{source}")
+
     def forget_workers(self) -> None:
         """Remove the places of workers; none of them runs."""
         for place in self.workers():
@@ -167,4 +206,6 @@ class DeploymentDirectory:
 
 def _deployment_from(data: dict[str, Any]) -> Deployment:
     found = Deployment(**data)
-    return replace(found, relays=tuple(RelayRecord(**relay) for relay in data["relays"]), made_topics=tuple(found.made_topics))
+    relays, sources = (RelayRecord(**relay) for relay in data["relays"]), (SourceRecord(**source) for source in data.get("sources", ()))
+    ingests = tuple(IngestRecord(**each) for each in data.get("ingests", ()))
+    return replace(found, relays=tuple(relays), ingests=ingests, made_topics=tuple(found.made_topics), sources=tuple(sources))

@@ -105,7 +105,18 @@ def _endpoint(environment: Environment, name: str, *, keyed: bool, place: Place 
         )
     if sink is not None:
         _check_guarantee(binding, connector, sink, environment)
-    return Endpoint(name, connector, options, chosen, format_options, environment.project_directory, binding.delivery_guarantee)
+    if binding.ingest:
+        _check_ingest(binding, connector, sink, environment)
+    return Endpoint(name, connector, options, chosen, format_options, environment.project_directory, binding.delivery_guarantee, binding.ingest)
+
+
+def source_endpoint(environment: Environment, name: str) -> Endpoint:
+    """A source by its name alone, with its secrets open.
+
+    Raises:
+        FluxlineError: its binding is not right.
+    """
+    return _endpoint(environment, name, keyed=False, place=None, reveal=True)
 
 
 def topic_endpoint(environment: Environment, name: str, *, place: Place | None, reveal: bool) -> Endpoint | None:
@@ -122,6 +133,14 @@ def topic_endpoint(environment: Environment, name: str, *, place: Place | None, 
         connector.options, _opened(binding.options, environment, binding, reveal=reveal), of=f'connector "{connector.name}"', place=binding.place
     )
     return Endpoint(name, connector, options, json, json.options(), environment.project_directory)
+
+
+def topic_of(endpoint: Endpoint) -> str:
+    """The topic of an end in Kafka."""
+    from fluxline.connectors.kafka.options import KafkaOptions
+
+    assert isinstance(endpoint.options, KafkaOptions)
+    return endpoint.options.topic or endpoint.name
 
 
 def _format(binding: Binding, environment: Environment, *, reveal: bool) -> tuple[Format, Options]:
@@ -143,6 +162,23 @@ def _opened(raw: object, environment: Environment, binding: Binding, *, reveal: 
     if reveal:
         return reveal_options(raw, directory=environment.project_directory, place=binding.place)
     return seal_options(raw, place=binding.place)
+
+
+def _check_ingest(binding: Binding, connector: Connector, sink: Sink | None, environment: Environment) -> None:
+    """Refuse to bring records into a topic where that has no meaning.
+
+    Raises:
+        ConfigError: FLX-1026.
+    """
+    if sink is not None:
+        detail = "It is a sink; workers bring the records of a source into a topic."
+    elif environment.engine != "flink":
+        detail = f'The engine of environment "{environment.name}" is "{environment.engine}", which reads the source itself.'
+    elif connector.name == "kafka":
+        detail = "It lives in a topic already, which Flink reads."
+    else:
+        return
+    raise ConfigError("FLX-1026", f'"{binding.name}" cannot be ingested', detail=detail, hint="Take ingest away.", place=binding.place("ingest"))
 
 
 def _check_guarantee(binding: Binding, connector: Connector, sink: Sink, environment: Environment) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fluxline.config import find_project, require_project, resolve_environment
 from fluxline.control.ends import guarantee_of, raise_problems, resolve_ends
 from fluxline.control.flink import prepare, session_properties
+from fluxline.engines.worker.relay import REJECTED
 from fluxline.errors import UnsupportedByEngine, did_you_mean
 from fluxline.plan import nodes
 from fluxline.planner.explain import explain_determinism, explain_plan, explain_state
@@ -33,7 +34,7 @@ def explain(plan: Plan, directory: Path, *, env: str | None = None, engine: str 
         overrides: `key=value` settings for this call.
 
     Raises:
-        UnsupportedByEngine: FLX-2190, another engine; FLX-2650 to FLX-2671, Flink cannot run the plan.
+        UnsupportedByEngine: FLX-2190, another engine; FLX-2650 to FLX-2673, Flink cannot run the plan.
         ConfigError: FLX-1001, for Flink there must be a project file.
     """
     if engine not in (None, "embedded", "flink"):
@@ -67,7 +68,12 @@ def _flink_sections(plan: Plan, environment: Environment) -> list[str]:
     raise_problems(prepared.problems, f'pipeline "{plan.name}" cannot run on Flink')
     assert prepared.compiled is not None
     parts = [_section(f"environment {environment.name}", _places(prepared.ends))]
-    relays = [f"{relay.sink.name}: Flink -> topic {relay.topic} -> workers -> {relay.target.connector.name}" for relay in prepared.relays]
+    relays = [
+        f"{each.scan.source}: {each.source.connector.name} -> workers -> topic {each.topic} -> Flink"
+        + ("" if each.untouched else f"; what cannot be decoded goes to topic {each.topic}{REJECTED}")
+        for each in prepared.ingests
+    ]
+    relays += [f"{relay.sink.name}: Flink -> topic {relay.topic} -> workers -> {relay.target.connector.name}" for relay in prepared.relays]
     if relays:
         parts.append(_section("through workers", relays))
     settings = session_properties(environment, prepared.compiled)

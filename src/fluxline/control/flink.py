@@ -1,20 +1,27 @@
-"""A plan made ready for Flink: its ends, the relays of sinks that Flink lacks, and the statements."""
+"""A plan made ready for Flink: its ends, the relays of sinks and ingests of sources that Flink lacks, and the statements."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fluxline.control.ends import resolve_ends, topic_endpoint
+from fluxline.clock import SystemClock
+from fluxline.config_project import missing_key
+from fluxline.config_toml import write_key
+from fluxline.control.ends import resolve_ends, topic_endpoint, topic_of
+from fluxline.control.ingest import ingest_of, needs_ingest, planned_partitions
 from fluxline.engines.flink.compile import Compiled, compile_plan
 from fluxline.engines.worker.relay import Relay
 from fluxline.errors import ConfigError, FluxlineError, UnsupportedByEngine
 from fluxline.planner.rules import apply_rules
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fluxline.config import Environment
     from fluxline.control.ends import Ends
     from fluxline.engines.base import Endpoint
+    from fluxline.engines.worker.ingest import Ingest
     from fluxline.plan.nodes import Plan, Sink
 
 
@@ -24,26 +31,34 @@ class Bound:
 
     Attributes:
         plan: after the rules.
-        ends: as the environment binds them; a relayed sink has its own system here.
+        ends: as the environment binds them; a relayed sink and an ingested source have their own system here.
         relays: the sinks that workers write.
+        ingests: the sources that workers read.
         problems: everything that is in the way.
     """
 
     plan: Plan
     ends: Ends
     relays: tuple[Relay, ...]
+    ingests: tuple[Ingest, ...]
     problems: list[FluxlineError]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Bound):
-    """What is needed to run a plan on Flink: beside its ends the statements, or None where there are problems."""
+    """What is needed to run a plan on Flink, beside its ends.
+
+    Attributes:
+        compiled: the statements, or None where there are problems.
+        partitions: by how many partitions of each source its rows are spread, part of what the job remembers; empty where brokers were not asked.
+    """
 
     compiled: Compiled | None
+    partitions: Mapping[str, int]
 
 
 def bind(plan: Plan, environment: Environment, *, reveal: bool) -> Bound:
-    """Bind the ends, and put a topic in front of each system that Flink lacks.
+    """Bind the ends, and put a topic between Flink and each system that it lacks.
 
     Args:
         plan: as written.
@@ -62,43 +77,63 @@ def bind(plan: Plan, environment: Environment, *, reveal: bool) -> Bound:
             relays.append(_relay(planned, sink, target, environment, reveal=reveal))
         except FluxlineError as error:
             problems.append(error)
-    if not problems:
+    ingests: list[Ingest] = []
+    for scan in planned.scans():
+        source = ends.sources.get(scan.source)
+        if source is None or source.connector.source is None or not needs_ingest(source):
+            continue
         try:
-            _refuse_shared_topics(ends, relays)
+            ingests.append(ingest_of(planned, scan, source, environment, reveal=reveal))
         except FluxlineError as error:
             problems.append(error)
-    return Bound(planned, ends, tuple(relays), problems)
+    if not problems:
+        try:
+            _refuse_shared_topics(ends, relays, ingests)
+        except FluxlineError as error:
+            problems.append(error)
+    return Bound(planned, ends, tuple(relays), tuple(ingests), problems)
 
 
-def prepare(plan: Plan, environment: Environment, *, reveal: bool, bounded: bool = False) -> Prepared:
+def prepare(
+    plan: Plan, environment: Environment, *, reveal: bool, bounded: bool = False, fresh: bool = False, began_with: Mapping[str, int] | None = None
+) -> Prepared:
     """Bind the ends and compile.
 
     Args:
         plan: as written.
         environment: where it is to run.
-        reveal: open secrets, and ask brokers for partitions; a check does neither.
+        reveal: open secrets, and ask brokers and sources for partitions; a check does neither.
         bounded: end where the input ends now.
+        fresh: topics of ingested sources are made anew.
+        began_with: the partitions that each source had when the job began that goes on now from what it remembers.
     """
     bound = bind(plan, environment, reveal=reveal)
-    problems, compiled = list(bound.problems), None
+    problems, compiled, partitions = list(bound.problems), None, dict[str, int]()
     if not problems:
         try:
+            if reveal:  # Also where the numbers are known: a topic that is not there is told before a job is.
+                partitions = {**_partitions(bound, bounded=bounded, fresh=fresh), **(began_with or {})}
             compiled = compile_plan(
                 bound.plan,
-                bound.ends.sources,
+                {**bound.ends.sources, **{ingest.scan.source: ingest.log for ingest in bound.ingests}},
                 {**bound.ends.sinks, **{relay.sink.name: relay.log for relay in bound.relays}},
                 bounded=bounded,
-                partitions=_partitions(bound.ends) if reveal else None,
+                partitions=partitions,
                 parallelism=environment.flink.parallelism,
-                transactions=f"{plan.name}-{environment.name}",
+                transactions=identity_of(plan, environment),
             )
         except FluxlineError as error:
             problems.append(error)
-    return Prepared(bound.plan, bound.ends, bound.relays, problems, compiled)
+    return Prepared(bound.plan, bound.ends, bound.relays, bound.ingests, problems, compiled, partitions)
 
 
-def _partitions(ends: Ends) -> dict[str, int]:
-    """Per source of a topic, how many partitions it has now.
+def identity_of(plan: Plan, environment: Environment) -> str:
+    """What is this pipeline's alone, here: names of transactions and groups begin with it."""
+    return f"{plan.name}-{environment.name}"
+
+
+def _partitions(bound: Bound, *, bounded: bool, fresh: bool) -> dict[str, int]:
+    """Per source of a topic, how many partitions it has now, or will have when it is made.
 
     Raises:
         ExternalError: FLX-4401 to FLX-4405, the brokers do not answer, or a topic is not there.
@@ -107,21 +142,26 @@ def _partitions(ends: Ends) -> dict[str, int]:
     from fluxline.connectors.kafka.options import KafkaOptions
 
     found = {}
-    for name, endpoint in ends.sources.items():
+    for name, endpoint in bound.ends.sources.items():
         if isinstance(endpoint.options, KafkaOptions):
             found[name] = partition_count(endpoint.options, topic_of(endpoint))
+    for ingest in bound.ingests:
+        found[ingest.scan.source] = planned_partitions(ingest, SystemClock(), bounded=bounded, fresh=fresh)
     return found
 
 
-def topic_of(endpoint: Endpoint) -> str:
-    """The topic of an end in Kafka."""
-    from fluxline.connectors.kafka.options import KafkaOptions
+def missing_addresses(environment: Environment) -> list[ConfigError]:
+    """Of the addresses of a cluster, each that the environment does not say."""
+    found = []
+    for key in ("gateway", "rest"):
+        if getattr(environment.flink, key) is None:
+            title = write_key(("environments", environment.name, "flink"))
+            hint = f'Write {key} = "http://host:port" there; "fluxline stack env" shows those of a local stack.'
+            found.append(missing_key(title, key, hint, environment.settings.place("flink") or environment.settings.here))
+    return found
 
-    assert isinstance(endpoint.options, KafkaOptions)
-    return endpoint.options.topic or endpoint.name
 
-
-def _refuse_shared_topics(ends: Ends, relays: list[Relay]) -> None:
+def _refuse_shared_topics(ends: Ends, relays: list[Relay], ingests: list[Ingest]) -> None:
     """Two ends in one topic would mix their rows.
 
     Raises:
@@ -129,7 +169,8 @@ def _refuse_shared_topics(ends: Ends, relays: list[Relay]) -> None:
     """
     ours = [(endpoint.name, topic_of(endpoint)) for endpoint in ends.by_name().values() if endpoint.connector.name == "kafka"]
     seen: dict[str, str] = {}
-    for name, topic in [*ours, *((relay.sink.name, relay.topic) for relay in relays)]:
+    between = [*((relay.sink.name, relay.topic) for relay in relays), *((ingest.scan.source, ingest.topic) for ingest in ingests)]
+    for name, topic in [*ours, *between]:
         if topic in seen:
             hint = 'Let the connection say topic = "{name}", or something with {name} in it.'
             raise ConfigError("FLX-1025", f'"{seen[topic]}" and "{name}" have the same topic', detail=f"It is {topic}.", hint=hint)

@@ -10,6 +10,9 @@ from fluxline.clock import SystemClock
 from fluxline.config import refuse_unsupported, require_project, resolve_environment
 from fluxline.control.deployment import DeploymentDirectory
 from fluxline.control.ends import topic_endpoint
+from fluxline.control.ingest import paused
+from fluxline.control.ledger import source_counts
+from fluxline.control.vertices import JobView
 from fluxline.control.worker_processes import end_workers, running_workers
 from fluxline.engines.flink.rest import ENDED, Cluster
 from fluxline.errors import ExternalError, ResourceMissing
@@ -22,7 +25,24 @@ if TYPE_CHECKING:
     from fluxline.clock import Clock
     from fluxline.config import Environment
     from fluxline.control.deployment import Deployment
+    from fluxline.control.ledger import SourceCount
+    from fluxline.control.vertices import JobFailure, VertexStatus
     from fluxline.engines.flink.rest import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """How far an ingested source is, as it was last kept.
+
+    Attributes:
+        moved: records in its topic.
+        rejected: records in its topic of rejected ones.
+        ended: whether the source was read to its end.
+    """
+
+    moved: int
+    rejected: int
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +53,37 @@ class JobStatus:
         deployment: what is kept of it.
         state: Flink's word for the job's state, or `GONE` where the cluster knows it no more.
         job: of Flink, or None.
-        cause: why the job failed last; empty if it did not.
+        failure: why the job failed last; None if it did not.
         late_dropped: what Flink's own operators dropped as late; it should be 0, and is None where nobody tells.
         lags: per relayed sink, the records that workers have not written yet.
-        workers: processes on this machine that write for it.
+        ingested: per ingested source, how far it is in its topic.
+        workers: processes on this machine that read and write for it.
+        sources: how far each source in Kafka is read, at least.
+        vertices: how each vertex of the job stands; None where nobody asked, or no job is known.
     """
 
     deployment: Deployment
     state: str
     job: Job | None
-    cause: str
+    failure: JobFailure | None
     late_dropped: int | None
     lags: Mapping[str, int]
+    ingested: Mapping[str, Ingested]
     workers: tuple[int, ...]
+    sources: tuple[SourceCount, ...] = ()
+    vertices: tuple[VertexStatus, ...] | None = None
 
     @property
     def settled(self) -> bool:
         """Whether the job has ended and workers have written everything."""
-        return self.state in ENDED and not any(self.lags.values())
+        ended = self.state in ENDED or (self.state == "GONE" and self.deployment.state == "stopped")
+        return ended and not any(self.lags.values())
+
+    @property
+    def cause(self) -> str:
+        """Why the job failed last, in Flink's words; empty if it did not."""
+        failure = self.failure
+        return "" if failure is None else f"{failure.kind}: {failure.message}" if failure.kind else failure.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +109,7 @@ def jobs(directory: Path, *, env: str | None = None, overrides: Sequence[str] = 
 
 
 def job_status(pipeline: str, directory: Path, *, env: str | None = None, overrides: Sequence[str] = ()) -> JobStatus:
-    """How one submitted pipeline stands.
+    """How one submitted pipeline stands, with the vertices of its job.
 
     Raises:
         ResourceMissing: FLX-4524, it was not submitted.
@@ -84,7 +117,7 @@ def job_status(pipeline: str, directory: Path, *, env: str | None = None, overri
     """
     environment = _environment(directory, env, overrides)
     place, deployment = _found(pipeline, environment)
-    return _status(place, deployment, environment)
+    return _status(place, deployment, environment, vertices=True)
 
 
 def wait_for_job(
@@ -96,7 +129,7 @@ def wait_for_job(
         How it stands; look whether it is `settled`, since the time may be over first.
 
     Raises:
-        ExternalError: FLX-4506, the job failed.
+        ExternalError: FLX-4505 or FLX-4506, the job failed; FLX-4527, the cluster knows it no more.
         FluxlineError: as `jobs`.
     """
     environment = _environment(directory, env, overrides)
@@ -111,7 +144,9 @@ def wait_for_job(
             continue
         found = _status(place, deployment, environment)
         if found.state in ENDED and found.state != "FINISHED":
-            raise ExternalError("FLX-4506", f'the job "{pipeline}" ended as {found.state} on Flink', detail=found.cause)
+            raise ExternalError("FLX-4506", f'the job "{pipeline}" ended as {found.state} on Flink') if found.failure is None else found.failure.error
+        if found.state == "GONE" and not found.settled:
+            raise _forgotten(deployment)
         if found.settled or not in_time:
             return found
         clock.wait(Event(), FLINK_POLL_MS)
@@ -127,7 +162,7 @@ def stop_job(
     drain: bool = False,
     told: Callable[[str], None] = lambda _step: None,
 ) -> Stopped:
-    """End a pipeline: the job with a savepoint, then the workers once they have written what it left.
+    """End a pipeline: ingestion, then the job with a savepoint, then the workers once they have written what it left.
 
     Args:
         pipeline: its name.
@@ -140,7 +175,8 @@ def stop_job(
 
     Raises:
         ResourceMissing: FLX-4524, it was not submitted.
-        ExternalError: FLX-4510 no savepoint was made, the job goes on; FLX-4523 workers did not write everything in time.
+        ExternalError: FLX-4510 no savepoint was made, the job goes on; FLX-4523 workers did not write everything in time;
+            FLX-4526 a worker does not leave its source, everything goes on.
     """
     environment = _environment(directory, env, overrides)
     place, _deployment = _found(pipeline, environment)
@@ -150,13 +186,14 @@ def stop_job(
         assert deployment is not None
         cluster = Cluster(deployment.rest, clock)
         savepoint = None
-        if _runs(cluster, deployment):
-            if cancel:
-                cluster.cancel(deployment.job_id)
-                told(f"job {deployment.job_id} is cancelled")
-            else:
-                savepoint = cluster.stop(deployment.job_id, environment.flink.savepoint_directory, drain=drain)
-                told(f"job {deployment.job_id} has stopped, its savepoint is {savepoint}")
+        with paused(deployment, place, clock, told, wait=not cancel):
+            if _runs(cluster, deployment):
+                if cancel:
+                    cluster.cancel(deployment.job_id)
+                    told(f"job {deployment.job_id} is cancelled")
+                else:
+                    savepoint = cluster.stop(deployment.job_id, environment.flink.savepoint_directory, drain=drain)
+                    told(f"job {deployment.job_id} has stopped, its savepoint is {savepoint}")
         kept = None if drain else savepoint or (deployment.savepoint if cancel else None)
         deployment = replace(deployment, savepoint=kept)
         place.write(deployment)
@@ -183,15 +220,42 @@ def _found(pipeline: str, environment: Environment) -> tuple[DeploymentDirectory
     return place, deployment
 
 
-def _status(place: DeploymentDirectory, deployment: Deployment, environment: Environment) -> JobStatus:
+def _status(place: DeploymentDirectory, deployment: Deployment, environment: Environment, *, vertices: bool = False) -> JobStatus:
     cluster = Cluster(deployment.rest)
-    job, cause, late = cluster.find(deployment.job_id) if deployment.job_id else None, "", None
-    if job is not None:
-        failure = cluster.cause(job.id)
-        cause = "" if failure is None else f"{failure.kind}: {failure.message}"
-        late = cluster.late_dropped(job.id)
-    state = "GONE" if job is None else job.state
-    return JobStatus(deployment, state, job, cause, late, _lags(deployment, environment), tuple(running_workers(place)))
+    job = cluster.find(deployment.job_id) if deployment.job_id else None
+    found = JobStatus(
+        deployment,
+        state="GONE" if job is None else job.state,
+        job=job,
+        failure=None,
+        late_dropped=None,
+        lags=_lags(deployment, environment),
+        ingested={each.source: _ingested(place, each.source) for each in deployment.ingests},
+        workers=tuple(running_workers(place)),
+        sources=source_counts(deployment.sources, environment),
+    )
+    if job is None:
+        return found
+    view, late = JobView(cluster, place.kept_plan(), job), cluster.late_dropped(job.id)
+    return replace(found, failure=view.failure(), late_dropped=late, vertices=view.vertices() if vertices else None)
+
+
+def _ingested(place: DeploymentDirectory, source: str) -> Ingested:
+    kept = place.ingest(source).load()
+    return Ingested(0, 0, False) if kept is None else Ingested(kept.moved, kept.rejected, kept.ended)
+
+
+def _forgotten(deployment: Deployment) -> ExternalError:
+    """The error to raise for a job that nobody stopped, and that its cluster knows no more."""
+    begins = "starts over" if deployment.savepoint is None else f"goes on from {deployment.savepoint}"
+    return ExternalError(
+        "FLX-4527",
+        f'the cluster at "{deployment.rest}" knows the job of "{deployment.pipeline}" no more',
+        detail=f"It was {deployment.job_id}. The cluster was restarted, or the job ended so long ago that the cluster forgot how."
+        if deployment.job_id
+        else "Its submission was cut off before there was a job.",
+        hint=f"Look what the outputs hold, then submit the pipeline again, which {begins}: fluxline submit --env {deployment.environment}.",
+    )
 
 
 def _lags(deployment: Deployment, environment: Environment) -> dict[str, int]:

@@ -103,6 +103,7 @@ def _start(plan: Plan, environment: Environment, ends: Ends, state: StateDirecto
         bounded=options.bounded,
         fresh=options.fresh,
         rejected_share_max=1.0 if options.keep_going else environment.embedded.rejected_share_max,
+        directory=state.path,
     )
     clock = SystemClock()
     if options.fresh:

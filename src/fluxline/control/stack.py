@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from fluxline.config_project import find_project_file
 from fluxline.errors import ConfigError, ResourceMissing, did_you_mean
 from fluxline.stack.environment import environment_text
-from fluxline.stack.lifecycle import PARTS, Start, down, log_lines, up
+from fluxline.stack.lifecycle import PARTS, Start, down, kill, log_lines, restart, servers_of, up
 from fluxline.stack.processes import is_running, memory_bytes, ports_of
 from fluxline.stack.state import read_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["PARTS", "LogOf", "ServerStatus", "Start", "environment", "logs", "stack_directory", "start_stack", "status", "stop_stack"]
-
-_SERVERS = {"kafka": ("kafka",), "flink": ("jobmanager", "taskmanager", "gateway"), "cassandra": ("cassandra",)}
-_PORT_OF = {"kafka": "kafka", "jobmanager": "flink", "taskmanager": "flink_task_data", "gateway": "flink_gateway", "cassandra": "cassandra"}
+__all__ = [
+    "PARTS", "LogOf", "ServerStatus", "Start", "environment", "kill_servers", "logs", "restart_servers", "stack_directory", "start_stack", "status",
+    "stop_stack",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class ServerStatus:
     part: str
     state: str
     pid: int
+    host: str
     port: int
     memory_bytes: int
     log: str
@@ -67,16 +68,26 @@ def stop_stack(directory: Path) -> list[str]:
     return down(directory)
 
 
+def kill_servers(name: str, directory: Path) -> list[str]:
+    """End a server, or all of a part, as a crash would; the names of those that ran."""
+    return kill(name, directory)
+
+
+def restart_servers(name: str, directory: Path, say: Callable[[str], None]) -> list[ServerStatus]:
+    """Start a server, or all of a part, again; how all of the stack stands then."""
+    restart(name, directory, Start(), say)
+    return status(directory)
+
+
 def status(directory: Path) -> list[ServerStatus]:
     """How each server stands; none where no stack was started."""
     state = read_state(directory)
     found = []
     for process in state.processes:
-        port = state.ports[_PORT_OF[process.name]]
         runs = is_running(process)
-        word = ("serves" if port in ports_of(process) else "starts") if runs else "ended"
+        word = ("serves" if process.port in ports_of(process) else "starts") if runs else "ended"
         log = str(directory / f"{process.name}.log")
-        found.append(ServerStatus(process.name, process.part, word, process.pid, port, memory_bytes(process), log))
+        found.append(ServerStatus(process.name, process.part, word, process.pid, process.host, process.port, memory_bytes(process), log))
     return found
 
 
@@ -87,10 +98,11 @@ def environment(directory: Path, name: str, keyspace: str) -> str:
         ResourceMissing: FLX-4311, nothing of it runs.
     """
     serving = {each.name for each in status(directory) if each.state == "serves"}
-    parts = tuple(part for part in PARTS if serving.issuperset(_SERVERS[part]))
+    state = read_state(directory)
+    parts = tuple(part for part in PARTS if serving.issuperset(servers_of(state, part)))
     if not parts:
         raise ResourceMissing("FLX-4311", f'no part of the stack "{directory.name}" runs', hint='Start it with "fluxline stack up".')
-    return environment_text(name, read_state(directory).ports, parts, keyspace)
+    return environment_text(name, state, parts, keyspace)
 
 
 def logs(directory: Path, part: str, count: int) -> list[LogOf]:
@@ -100,10 +112,12 @@ def logs(directory: Path, part: str, count: int) -> list[LogOf]:
         ConfigError: FLX-4310, there is no such part.
         ResourceMissing: FLX-4311, it was never started.
     """
-    known = [*_SERVERS, *_SERVERS["flink"]]
+    state = read_state(directory)
+    servers = {each: servers_of(state, each) for each in PARTS}
+    known = list(dict.fromkeys([*PARTS, *(name for names in servers.values() for name in names)]))
     if part not in known:
         raise ConfigError("FLX-4310", f'the stack has no part "{part}"', detail=f"It has {', '.join(known)}.", hint=did_you_mean(part, known))
-    paths = [(server, directory / f"{server}.log") for server in _SERVERS.get(part, (part,))]
+    paths = [(server, directory / f"{server}.log") for server in servers.get(part, (part,))]
     found = [LogOf(server, path, log_lines(path, count)) for server, path in paths if path.exists()]
     if not found:
         raise ResourceMissing(

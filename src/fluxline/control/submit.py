@@ -1,25 +1,24 @@
-"""Submit a plan to Flink: look first, then topics, tables, the job and its workers as one; what fails half way is taken back."""
+"""Submit a plan to Flink: look first, then topics, tables, workers and the job as one; what fails half way is taken back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from threading import Event
 from typing import TYPE_CHECKING, TypeAlias
 
 from fluxline.clock import SystemClock
 from fluxline.config import refuse_unsupported, require_project, resolve_environment
-from fluxline.config_project import missing_key
-from fluxline.config_toml import write_key
-from fluxline.control.deployment import Deployment, DeploymentDirectory, RelayRecord
-from fluxline.control.ends import raise_problems
-from fluxline.control.flink import prepare, session_properties, topic_of
+from fluxline.control.deployment import Deployment, DeploymentDirectory, IngestRecord, RelayRecord
+from fluxline.control.ends import raise_problems, topic_of
+from fluxline.control.flink import identity_of, missing_addresses, prepare, session_properties
+from fluxline.control.ingest import ending_sources, make_topic, wait_for_end
+from fluxline.control.ledger import source_records
+from fluxline.control.vertices import JobView
 from fluxline.control.worker_processes import end_workers, start_workers
 from fluxline.engines.flink.gateway import Gateway
 from fluxline.engines.flink.rest import ENDED, Cluster
 from fluxline.engines.worker.relay import REJECTED
-from fluxline.errors import ExternalError, FluxlineError, RecoveryError, ResourceBusy
-from fluxline.limits import FLINK_POLL_MS, FLINK_START_MS_MAX
+from fluxline.errors import FluxlineError, RecoveryError, ResourceBusy
 from fluxline.plan.json import plan_digest
 
 if TYPE_CHECKING:
@@ -29,6 +28,9 @@ if TYPE_CHECKING:
     from fluxline.config import Environment
     from fluxline.control.flink import Prepared
     from fluxline.engines.base import Endpoint
+    from fluxline.engines.flink.gateway import Session
+    from fluxline.engines.flink.rest import Job
+    from fluxline.errors import ExternalError
     from fluxline.plan.nodes import Plan
 
 
@@ -43,7 +45,7 @@ class SubmitOptions:
     Attributes:
         bounded: end where the input ends now.
         fresh: start over instead of from the last savepoint.
-        workers: how many processes write the sinks that Flink does not.
+        workers: how many processes write the sinks and read the sources that Flink does not.
         overrides: `key=value` settings.
         told: called with each step, as it is done.
     """
@@ -71,20 +73,16 @@ def submit(plan: Plan, directory: Path, *, env: str | None = None, options: Subm
     chosen = options or SubmitOptions()
     environment = resolve_environment(require_project(directory), env, overrides=chosen.overrides)
     refuse_unsupported(environment, "flink")
-    _require_addresses(environment)
-    prepared = prepare(plan, environment, reveal=True, bounded=chosen.bounded)
-    raise_problems(prepared.problems, f'pipeline "{plan.name}" cannot run on Flink')
+    for missing in missing_addresses(environment):
+        raise missing
     place = DeploymentDirectory(environment.embedded.directory / plan.name)
     with place.held():
+        before = place.read()
+        goes_on = before is not None and before.savepoint is not None and not chosen.fresh
+        began_with = before.partitions if before is not None and goes_on else None
+        prepared = prepare(plan, environment, reveal=True, bounded=chosen.bounded, fresh=chosen.fresh, began_with=began_with)
+        raise_problems(prepared.problems, f'pipeline "{plan.name}" cannot run on Flink')
         return _Submission(plan, prepared, environment, place, chosen).run()
-
-
-def _require_addresses(environment: Environment) -> None:
-    for key in ("gateway", "rest"):
-        if getattr(environment.flink, key) is None:
-            title = write_key(("environments", environment.name, "flink"))
-            hint = f'Write {key} = "http://host:port" there; "fluxline stack env" shows those of a local stack.'
-            raise missing_key(title, key, hint, environment.settings.place("flink") or environment.settings.here)
 
 
 class _Submission:
@@ -103,6 +101,7 @@ class _Submission:
         self.clock = SystemClock()
         self.cluster = Cluster(environment.flink.rest, self.clock)
         self.before = place.read()
+        self.plan_before = place.plan_bytes()
         self.record = Deployment(
             pipeline=plan.name,
             environment=environment.name,
@@ -114,6 +113,8 @@ class _Submission:
             gateway=environment.flink.gateway,
             rest=environment.flink.rest,
             relays=tuple(RelayRecord(relay.sink.name, relay.target.connector.name, relay.topic, relay.group) for relay in prepared.relays),
+            ingests=tuple(IngestRecord(each.scan.source, each.source.connector.name, each.topic) for each in prepared.ingests),
+            partitions=dict(prepared.partitions),
         )
 
     def run(self) -> Deployment:
@@ -124,10 +125,16 @@ class _Submission:
         self.options.told(f"Flink {gateway.version} answers, slots are free")
         undo: Undo = []
         try:
+            end_workers(self.place, self.clock)  # Those of a job that has ended by itself.
+            self.place.write_plan(self.plan)
             self.make_topics(undo)
             self.make_tables()
+            if self.prepared.ingests:
+                self.ingest(gateway, savepoint, undo)
+            self.begin_sources(savepoint)
             self.start_job(gateway, savepoint, undo)
-            self.start_workers(undo)
+            if not self.prepared.ingests:
+                self.start_workers(undo)
             self.keep(state="submitted")
         except BaseException as error:
             self.take_back(undo, error)
@@ -143,7 +150,7 @@ class _Submission:
             except FluxlineError as failure:
                 left.append(f"{what} ({failure.fact})")
         if not left:
-            self.place.restore(self.before)
+            self.place.restore(self.before, self.plan_before)
         elif isinstance(error, FluxlineError):
             error.detail = f"{error.detail} Not taken back: {'; '.join(left)}.".strip()
 
@@ -188,8 +195,15 @@ class _Submission:
             )
         return before.savepoint
 
+    def begin_sources(self, savepoint: str | None) -> None:
+        """Write down where the job begins to read; one that goes on began where its first submission did."""
+        if savepoint is not None and self.before is not None:
+            self.keep(sources=self.before.sources)
+        else:
+            self.keep(sources=source_records(self.prepared, identity_of(self.plan, self.environment)))
+
     def make_topics(self, undo: Undo) -> None:
-        """The topics that the job writes: made where they are missing, compared with what is declared where they are there."""
+        """The topics of sinks and ingested sources: made where they are missing, compared with what is declared where they are there."""
         from fluxline.connectors.kafka.options import KafkaOptions
         from fluxline.connectors.kafka.topics import ensure_topic, remove_topics
 
@@ -204,6 +218,10 @@ class _Submission:
                 if ensure_topic(declared, name, partitions=self.environment.flink.parallelism):
                     undo.append((f"topic {name}", partial(remove_topics, options, [name])))
                     made.append(name)
+        for ingest in self.prepared.ingests:
+            name = ingest.scan.source
+            count = self.prepared.partitions[name]
+            made += make_topic(ingest, self.place.ingest(name), count, fresh=self.options.fresh, undo=undo.append)
         if made:
             self.options.told(f"made topics {', '.join(made)}")
         self.keep(made_topics=tuple(made))
@@ -220,47 +238,52 @@ class _Submission:
             relay.open_target(self.clock).close()
             self.options.told(f"{relay.target.connector.name} is ready for {relay.sink.name}")
 
+    def ingest(self, gateway: Gateway, savepoint: str | None, undo: Undo) -> None:
+        """Start the workers ahead of the job, once Flink would take it; where the job is to end, what it reads is there first."""
+        with gateway.open_session(self.properties(savepoint)) as session:
+            self.look(session)
+        self.start_workers(undo)
+        if self.options.bounded:
+            wait_for_end(self.record, self.place, self.clock, self.options.told)
+        else:
+            for source in ending_sources(self.prepared.ingests):
+                self.options.told(f"{source} ends by itself, the job does not: it ends where its input does with --bounded")
+
+    def properties(self, savepoint: str | None) -> dict[str, str]:
+        """The settings of the session."""
+        found = session_properties(self.environment, self.compiled)
+        return found if savepoint is None else {**found, "execution.state-recovery.path": savepoint}
+
+    def look(self, session: Session) -> None:
+        """Declare the tables, and let Flink look at the work."""
+        *declarations, _work = self.compiled.texts()
+        for text in declarations:
+            session.execute(text)
+        session.execute(self.compiled.look())
+
     def start_job(self, gateway: Gateway, savepoint: str | None, undo: Undo) -> None:
         """Submit the statements, each looked at by Flink first, and wait until every step of the job runs."""
-        properties = session_properties(self.environment, self.compiled)
-        if savepoint is not None:
-            properties["execution.state-recovery.path"] = savepoint
-        with gateway.open_session(properties) as session:
-            *declarations, _work = self.compiled.texts()
-            for text in declarations:
-                session.execute(text)
-            session.execute(self.compiled.look())
+        with gateway.open_session(self.properties(savepoint)) as session:
+            self.look(session)
             result = session.execute(self.compiled.texts()[-1])
         assert result.job_id is not None, "Flink names the job that it starts"
         undo.append((f"job {result.job_id}", partial(self.cluster.cancel, result.job_id)))
         self.keep(job_id=result.job_id)
-        self.wait_for_job(result.job_id)
+        self.cluster.wait_until_all_run(result.job_id, failed=self.failed)
         begins = "" if savepoint is None else f", from savepoint {savepoint}"
         self.options.told(f"job {result.job_id} runs{begins}")
 
-    def wait_for_job(self, job_id: str) -> None:
-        """Wait until all vertices run, or have finished.
-
-        Raises:
-            ExternalError: FLX-4506 the job failed, FLX-4521 it does not start in time.
-        """
-        deadline_ms = self.clock.monotonic_ms() + FLINK_START_MS_MAX
-        while self.clock.monotonic_ms() < deadline_ms:
-            job = self.cluster.wait(job_id, {"RUNNING", "FINISHED"}, FLINK_START_MS_MAX)
-            if job is not None and all(vertex.state in ("RUNNING", "FINISHED") for vertex in job.vertices):
-                return
-            cause = self.cluster.cause(job_id)
-            if cause is not None:  # it failed and Flink tries again: at the start that is a mistake of the set-up
-                raise ExternalError("FLX-4506", f'the job "{self.plan.name}" fails on Flink', detail=f"{cause.kind}: {cause.message}")
-            self.clock.wait(Event(), FLINK_POLL_MS)
-        raise ExternalError("FLX-4521", "the job does not start in time", detail=f"It is {job_id}.", hint="Look at the cluster's slots and logs.")
+    def failed(self, job: Job) -> ExternalError | None:
+        """Why a job fails that was started just now, also where Flink tries again: then that is a mistake of the set-up."""
+        failure = JobView(self.cluster, self.plan, job).failure()
+        return None if failure is None else failure.error
 
     def start_workers(self, undo: Undo) -> None:
-        """The workers of the relays, in processes of their own."""
-        if not self.prepared.relays:
+        """The workers of the relays and ingests, in processes of their own."""
+        if not self.prepared.relays and not self.prepared.ingests:
             return
         self.place.forget_workers()
-        self.place.write_plan(self.plan)
         undo.append(("workers", partial(end_workers, self.place, self.clock)))
         started = start_workers(self.place, self.environment, self.options, self.clock)
-        self.options.told(f"{started} {'worker writes' if started == 1 else 'workers write'} {', '.join(relay.sink for relay in self.record.relays)}")
+        does = [*(f"read {ingest.source}" for ingest in self.record.ingests), *(f"write {relay.sink}" for relay in self.record.relays)]
+        self.options.told(f"{started} {'worker' if started == 1 else 'workers'} for: {', '.join(does)}")

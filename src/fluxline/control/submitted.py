@@ -44,7 +44,7 @@ class SubmittedJob:
             timeout: longest time to wait; the job goes on when it is over.
 
         Raises:
-            ExternalError: FLX-4506, the job failed.
+            ExternalError: FLX-4505 or FLX-4506, the job failed; FLX-4525, the cluster knows it no more.
             TimeoutError: it had not ended in time.
         """
         limit_ms = None if timeout is None else parse_duration(timeout, name="timeout")

@@ -1,4 +1,4 @@
-"""A worker of a pipeline on Flink: it writes the sinks that Flink does not, until it is asked to stop."""
+"""A worker of a pipeline on Flink: it writes the sinks and reads the sources that Flink does not, until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fluxline.config import refuse_unsupported, require_project, resolve_environ
 from fluxline.control.deployment import DeploymentDirectory
 from fluxline.control.ends import raise_problems
 from fluxline.control.flink import bind
+from fluxline.control.reading import Reading
 from fluxline.engines.worker.drain import Drain
 from fluxline.errors import DefinitionError
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from fluxline.clock import Clock
+    from fluxline.control.flink import Bound
     from fluxline.engines.worker.drain import Counts
-    from fluxline.engines.worker.relay import Relay
     from fluxline.plan.nodes import Plan
 
 
@@ -31,21 +33,27 @@ class Worker:
     Attributes:
         sinks: what it writes.
         counts: per sink, what became of the records.
+        readings: per source, what it moved into the topic; nothing while another worker reads it.
     """
 
     sinks: tuple[str, ...]
     counts: Mapping[str, Counts]
+    readings: Mapping[str, Reading]
     _drains: list[Drain]
     _threads: list[threading.Thread] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
-    _ended: threading.Event = field(default_factory=threading.Event)
+    _failed: threading.Event = field(default_factory=threading.Event)
     _failures: list[BaseException] = field(default_factory=list)
     _done: Callable[[], None] = lambda: None
 
     def start(self) -> None:
-        """Begin to move records; one thread per sink."""
-        for sink, drain in zip(self.sinks, self._drains, strict=True):
-            thread = threading.Thread(target=self._move, args=(drain,), name=f"worker {sink}", daemon=True)
+        """Begin to move records; one thread per sink and source."""
+        moves = {
+            **dict(zip(self.sinks, (drain.run for drain in self._drains), strict=True)),
+            **{name: each.run for name, each in self.readings.items()},
+        }
+        for name, move in moves.items():
+            thread = threading.Thread(target=self._move, args=(move,), name=f"worker {name}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -53,10 +61,10 @@ class Worker:
         """Wait until the end is asked for, or something fails; what is at hand is finished then.
 
         Raises:
-            FluxlineError: why it failed; what was not committed comes again.
+            FluxlineError: why it failed; what was not committed or kept comes again.
         """
         try:
-            while not stop() and not self._ended.wait(0.2):  # in pieces, so that signals are heard
+            while not stop() and not self._failed.wait(0.2):  # in pieces, so that signals are heard
                 pass
         finally:
             self.close()
@@ -74,16 +82,16 @@ class Worker:
         done, self._done = self._done, lambda: None
         done()
 
-    def _move(self, drain: Drain) -> None:
+    def _move(self, move: Callable[[Callable[[], bool]], None]) -> None:
         try:
-            drain.run(self._stopping.is_set)
+            move(self._stopping.is_set)
         except BaseException as error:
             self._failures.append(error)
-        self._ended.set()
+            self._failed.set()
 
 
 def start_worker(plan: Plan, directory: Path, *, env: str | None = None, overrides: Sequence[str] = ()) -> Worker:
-    """Start one worker in this process; more of them share the work.
+    """Start one worker in this process; more of them share the sinks, and take turns at the sources.
 
     Args:
         plan: as written.
@@ -93,40 +101,59 @@ def start_worker(plan: Plan, directory: Path, *, env: str | None = None, overrid
 
     Raises:
         FluxlineError: the plan cannot run there, or a system does not answer.
-        DefinitionError: FLX-2672, there is nothing for workers to do.
+        DefinitionError: FLX-2672, there is nothing for workers to do; FLX-2674, there is nothing for them to do here.
     """
     environment = resolve_environment(require_project(directory), env, overrides=overrides)
     refuse_unsupported(environment, "flink")
     bound = bind(plan, environment, reveal=True)  # no statements: Flink has them
     raise_problems(bound.problems, f'pipeline "{plan.name}" cannot run')
-    if not bound.relays:
+    if not bound.relays and not bound.ingests:
         raise DefinitionError(
             "FLX-2672",
             f'pipeline "{plan.name}" has nothing for workers to do in environment "{environment.name}"',
-            detail="Flink writes all its sinks itself.",
+            detail="Flink reads all its sources and writes all its sinks itself.",
         )
-    place = DeploymentDirectory(environment.embedded.directory / plan.name).claim_worker(os.getpid())
+    deployed = DeploymentDirectory(environment.embedded.directory / plan.name)
     clock = SystemClock()
+    readings = _readings(bound, deployed, clock)
+    if not bound.relays and not readings:
+        raise DefinitionError(
+            "FLX-2674",
+            f'workers read the sources of "{plan.name}" where it was submitted',
+            detail=f"How far they are is kept beside that submission, and {deployed.path} has none.",
+            hint="Start the worker there, or submit the pipeline here.",
+        )
+    place = deployed.claim_worker(os.getpid())
     drains: list[Drain] = []
+
+    def done() -> None:
+        for each in readings.values():
+            each.close()
+        place.finish()
+        place.release()
+
     try:
         for relay in bound.relays:
             drains.append(Drain(relay, clock))
+        for each in readings.values():
+            each.take()
         place.begin({"pid": os.getpid(), "started_at_ms": clock.now_ms()})
     except BaseException:
         for drain in drains:
             drain.close()
-        place.release()
+        done()
         raise
-
-    def done() -> None:
-        place.finish()
-        place.release()
-
-    worker = Worker(_names(bound.relays), {relay.sink.name: drain.counts for relay, drain in zip(bound.relays, drains, strict=True)}, drains)
+    sinks = tuple(relay.sink.name for relay in bound.relays)
+    worker = Worker(sinks, {sink: drain.counts for sink, drain in zip(sinks, drains, strict=True)}, readings, drains)
     worker._done = done
     worker.start()
     return worker
 
 
-def _names(relays: Sequence[Relay]) -> tuple[str, ...]:
-    return tuple(relay.sink.name for relay in relays)
+def _readings(bound: Bound, deployed: DeploymentDirectory, clock: Clock) -> dict[str, Reading]:
+    """The sources to read here: those of the submission whose record is on this machine."""
+    record = deployed.read()
+    known = {} if record is None else {each.source: each.topic for each in record.ingests}
+    ours = [ingest for ingest in bound.ingests if known.get(ingest.scan.source) == ingest.topic]
+    bounded = record is not None and record.bounded
+    return {ingest.scan.source: Reading(ingest, deployed.ingest(ingest.scan.source), clock, bounded=bounded) for ingest in ours}

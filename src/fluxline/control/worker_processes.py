@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fluxline.control.status import is_alive
 from fluxline.errors import ExternalError
-from fluxline.limits import FLINK_POLL_MS, WORKER_END_MS_MAX, WORKER_START_MS_MAX
+from fluxline.limits import FLINK_POLL_MS, WORKER_END_MS_MAX, WORKER_SAID_CHARS_MAX, WORKER_START_MS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,6 +93,12 @@ def running_workers(place: DeploymentDirectory) -> list[int]:
         if isinstance(pid, int) and is_alive(worker.path, pid):
             found.append(pid)
     return found
+
+
+def said_by_workers(place: DeploymentDirectory) -> str:
+    """The end of what the workers that were started here have said."""
+    logs = sorted(place.path.glob("worker-*.log"))
+    return "\n".join(said for log in logs if (said := log.read_text(errors="replace")[-WORKER_SAID_CHARS_MAX:].strip()))
 
 
 def end_workers(place: DeploymentDirectory, clock: Clock) -> int:

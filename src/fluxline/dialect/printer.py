@@ -79,6 +79,11 @@ def _(statement: tree.CreateView) -> str:
 
 
 @_statement.register
+def _(statement: tree.CreateFunction) -> str:
+    return f"CREATE TEMPORARY FUNCTION {quote(statement.name)} AS {quote_text(statement.class_name)}"
+
+
+@_statement.register
 def _(statement: tree.Insert) -> str:
     return f"INSERT INTO {quote(statement.table)}\n{_query(statement.query)}"
 
@@ -192,6 +197,11 @@ def _(term: tree.CastTo) -> str:
 def _(term: tree.CaseOf) -> str:
     branches = " ".join(f"WHEN {_term(condition)} THEN {_term(value)}" for condition, value in term.branches)
     return f"CASE {branches} ELSE {_term(term.otherwise)} END"
+
+
+@_term.register
+def _(term: tree.Element) -> str:
+    return f"{_operand(term.container)}[{_term(term.key)}]"
 
 
 @_term.register

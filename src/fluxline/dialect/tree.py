@@ -1,9 +1,9 @@
 """Flink SQL as a tree of small frozen nodes; `printer.py` writes it. Nothing here knows a plan.
 
-statement := CreateTable | CreateView | Insert | StatementSet | Explain
+statement := CreateTable | CreateView | CreateFunction | Insert | StatementSet | Explain
 query     := Select | UnionAll
 relation  := Table | Tumble | query
-term      := Name | Text | Verbatim | Interval | Spelled | Function | CastTo | CaseOf | RunningMaximum
+term      := Name | Text | Verbatim | Interval | Spelled | Function | CastTo | CaseOf | Element | RunningMaximum
 """
 
 from __future__ import annotations
@@ -82,6 +82,14 @@ class CaseOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Element:
+    """The value of a MAP at a key; NULL where it has none."""
+
+    container: Term
+    key: Term
+
+
+@dataclass(frozen=True, slots=True)
 class RunningMaximum:
     """The largest value so far, the row included, per partition in the order of arrival."""
 
@@ -90,7 +98,7 @@ class RunningMaximum:
     order_by: Term
 
 
-Term: TypeAlias = Name | Text | Verbatim | Interval | Spelled | Function | CastTo | CaseOf | RunningMaximum
+Term: TypeAlias = Name | Text | Verbatim | Interval | Spelled | Function | CastTo | CaseOf | Element | RunningMaximum
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +185,14 @@ class CreateView:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateFunction:
+    """CREATE TEMPORARY FUNCTION from a class of Java."""
+
+    name: str
+    class_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Insert:
     """INSERT INTO a table, by position."""
 
@@ -198,4 +214,4 @@ class Explain:
     statement: StatementSet
 
 
-Statement: TypeAlias = CreateTable | CreateView | Insert | StatementSet | Explain
+Statement: TypeAlias = CreateTable | CreateView | CreateFunction | Insert | StatementSet | Explain

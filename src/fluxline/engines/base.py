@@ -24,6 +24,7 @@ class Endpoint:
         format: the format where bytes pass, with its options checked, else None.
         directory: what relative paths start from.
         guarantee: what a sink is asked to deliver, if the environment says.
+        ingest: of a source, whether workers are to bring its records into a topic.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Endpoint:
     format_options: Options | None
     directory: Path
     guarantee: str | None = None
+    ingest: bool = False
 
 
 class EngineJob(Protocol):

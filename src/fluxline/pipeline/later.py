@@ -47,7 +47,6 @@ LATER: dict[str, str] = {
     "Expr.row": "Fields of rows come with the SQL front end.",
     "Expr.json": "Functions of JSON text come with the SQL front end.",
     "Schema.from_file": "Schemas from files come with the schema registry.",
-    'source(lateness="operator")': 'Lateness by the operator\'s watermark comes with the complete engine; "partition" is there.',
     "source(key=...)": "Updating sources come with the complete engine.",
     "Job.stop(savepoint=...)": "Savepoints come with checkpoints; a stop saves positions and state in the environment's directory.",
     "charts": "Charts come with the console.",

@@ -78,17 +78,18 @@ class Pipeline:
             event_time: the column that carries event time, or an expression with a name that computes it.
             watermark: how far out of order rows come; the watermark is the largest event time less this.
             idle_after: silence after which a partition no longer holds the watermark back; None: never.
-            max_future_skew: a row further ahead of the clock is rejected and moves no watermark; None: no bound.
-            lateness: "partition": the record's own partition decides whether it is late.
+            max_future_skew: a row further ahead of the time at which a topic logged it, else of the clock, is rejected and moves no
+                watermark; None: no bound.
+            lateness: whose watermark decides whether a row is late: that of the record's own "partition", so that the rows depend on
+                the input alone; or the "operator"'s, the least of all partitions, as in plain Flink: cheaper there, but with several
+                partitions the rows depend on which is read first, and Flink cannot show the late ones.
             key: an updating source; comes later.
         """
         place = here("source")
         _check_name(name, "source", place)
         if key is not None:
             raise refuse("source(key=...)", place)
-        if lateness == "operator":
-            raise refuse('source(lateness="operator")', place)
-        if lateness != "partition":
+        if lateness not in ("partition", "operator"):
             raise DefinitionError("FLX-2122", f'lateness is "partition" or "operator", not {lateness!r}', place=place)
         declared = table_schema(schema, place)
         planned_time = strategy = None

@@ -30,7 +30,8 @@ class WatermarkStrategy:
         delay_ms: a partition's watermark is its largest event time less this; 0 is run as 1, so that a row is never
             late by itself or its equals.
         idle_after_ms: silence after which a partition no longer holds the watermark back; None: never.
-        max_future_skew_ms: a row further ahead of the clock is rejected and moves no watermark; None: no bound.
+        max_future_skew_ms: a row further ahead of its log's time, where the source has one, else of the clock, is rejected and moves no
+            watermark; None: no bound.
         lateness: whose watermark decides: the record's own partition's, or the operator's.
     """
 

@@ -62,7 +62,8 @@ def explain_determinism(plan: nodes.Plan) -> list[str]:
                 f"{scan.source}: an idle timeout ({format_duration(strategy.idle_after_ms)}) that really fires decides by the clock who is late"
             )
         if strategy.max_future_skew_ms is not None:
-            lines.append(f"{scan.source}: max_future_skew ({format_duration(strategy.max_future_skew_ms)}) compares with the clock")
+            bound = format_duration(strategy.max_future_skew_ms)
+            lines.append(f"{scan.source}: max_future_skew ({bound}) compares with the time at which a topic logged the record, else with the clock")
     for node in plan.nodes():
         if isinstance(node, nodes.GroupAggregate) and node.ttl_ms is not None:
             lines.append(f"a TTL ({format_duration(node.ttl_ms)}) forgets keys by the clock")

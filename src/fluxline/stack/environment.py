@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from fluxline.stack.cassandra import host
 from fluxline.stack.ports import LOOPBACK
+from fluxline.stack.server import numbered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from fluxline.stack.state import State
 
 
-def environment_text(name: str, ports: Mapping[str, int], parts: tuple[str, ...], keyspace: str) -> str:
+def environment_text(name: str, state: State, parts: tuple[str, ...], keyspace: str) -> str:
     """TOML of one environment.
 
     Without Flink the embedded engine runs the pipelines; without Kafka or Cassandra their names live where the project puts them.
 
     Args:
         name: of the environment.
-        ports: of the stack.
+        state: of the stack.
         parts: those that run.
         keyspace: of Cassandra, where the tables go.
     """
+    ports, nodes = state.ports, state.nodes
     head = [f"[environments.{name}]", f'engine = "{"flink" if "flink" in parts else "embedded"}"']
     tables = []
     if "kafka" in parts:
         head.append('topics = "kafka"')
-        bootstrap = f'bootstrap_servers = ["{LOOPBACK}:{ports["kafka"]}"]'
-        tables.append([f"[environments.{name}.connections.kafka]", 'connector = "kafka"', bootstrap, 'format = "json"'])
+        brokers = [f"{LOOPBACK}:{ports[numbered('kafka', number)]}" for number in range(1, nodes.get("kafka", 1) + 1)]
+        tables.append(
+            [f"[environments.{name}.connections.kafka]", 'connector = "kafka"', f"bootstrap_servers = {json.dumps(brokers)}", 'format = "json"']
+        )
     if "cassandra" in parts:
         head.append('tables = "cassandra"')
-        lines = ['connector = "cassandra"', f'contact_points = ["{LOOPBACK}"]', f"port = {ports['cassandra']}", f'keyspace = "{keyspace}"']
+        hosts = json.dumps([host(number) for number in range(1, nodes.get("cassandra", 1) + 1)])
+        lines = ['connector = "cassandra"', f"contact_points = {hosts}", f"port = {ports['cassandra']}", f'keyspace = "{keyspace}"']
         tables.append([f"[environments.{name}.connections.cassandra]", *lines])
     if "flink" in parts:
         gateway, rest = (f'{key} = "http://{LOOPBACK}:{ports[port]}"' for key, port in (("gateway", "flink_gateway"), ("rest", "flink")))

@@ -1,15 +1,18 @@
-"""Apache Flink 2.3: a session cluster of one job manager and one task manager, and the SQL Gateway with the Kafka connector."""
+"""Apache Flink 2.3: a session cluster of one job manager and some task managers, and the SQL Gateway with the Kafka connector."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from fluxline.clock import new_identity
 from fluxline.stack.ports import LOOPBACK
-from fluxline.stack.server import Place, Server, ask_json
+from fluxline.stack.server import Place, Server, ask_json, numbered
 
-PORTS = ("flink", "flink_gateway", "flink_rpc", "flink_blob", "flink_task_rpc", "flink_task_data", "flink_query_range", "flink_metrics_range")
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 STANDARD = {"flink": 8081, "flink_gateway": 8083}
 SLOTS = 4
 FORMATS = Path(__file__).parents[1] / "engines" / "flink" / "jars" / "fluxline-formats.jar"  # Strict JSON, which compiled pipelines read.
@@ -32,6 +35,15 @@ appender.console.layout.pattern = %d{HH:mm:ss,SSS} %-5p %c{1} - %m%n
 """
 
 
+def ports(count: int) -> dict[str, tuple[str, ...]]:
+    """The servers with so many task managers, and the names of each one's ports."""
+    found: dict[str, tuple[str, ...]] = {"jobmanager": ("flink", "flink_rpc", "flink_blob", "flink_query", "flink_metrics")}
+    for number in range(1, count + 1):
+        names = ("flink_task_data", "flink_task_rpc", "flink_task_query", "flink_task_metrics")
+        found[numbered("taskmanager", number)] = tuple(numbered(name, number) for name in names)
+    return {**found, "gateway": ("flink_gateway",)}
+
+
 def config(place: Place, *, metrics: bool) -> dict[str, Any]:
     """What Flink reads as its configuration."""
     port = place.ports
@@ -44,8 +56,6 @@ def config(place: Place, *, metrics: bool) -> dict[str, Any]:
         "taskmanager": {
             "host": LOOPBACK,
             "bind-host": LOOPBACK,
-            "rpc.port": str(port["flink_task_rpc"]),
-            "data.port": port["flink_task_data"],
             "numberOfTaskSlots": SLOTS,
             "cpu.cores": float(SLOTS),
         },
@@ -61,7 +71,7 @@ def config(place: Place, *, metrics: bool) -> dict[str, Any]:
         "taskmanager.memory.jvm-metaspace.size": "256m",
         "taskmanager.memory.jvm-overhead": {"min": "192m", "max": "192m"},
         "cluster.registration.error-delay": "500ms",  # A task manager that is up first would wait ten seconds before it asks again.
-        "metrics.internal.query-service.port": f"{port['flink_query_range']}-{port['flink_query_range'] + 1}",
+        "web.refresh-interval": 200,  # So old an answer about a job may be; by default each start and each end is seen three seconds late.
         "io.tmp.dirs": str(place.directory / "tmp"),
         "state.backend.type": "rocksdb",
         "execution.checkpointing": {
@@ -75,13 +85,11 @@ def config(place: Place, *, metrics: bool) -> dict[str, Any]:
         "restart-strategy": {"type": "fixed-delay", "fixed-delay": {"attempts": 20, "delay": "1s"}},
     }
     if metrics:
-        first = port["flink_metrics_range"]
-        reporter = {"factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory", "port": f"{first}-{first + 1}"}
-        written["metrics.reporter.prom"] = reporter
+        written["metrics.reporter.prom"] = {"factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"}
     return written
 
 
-def prepare(place: Place, home: Path, *, metrics: bool) -> list[Server]:
+def prepare(place: Place, count: int, home: Path, *, metrics: bool) -> list[Server]:
     """Write the configuration and say what to start, in this order."""
     for name in ("conf", "tmp", "checkpoints", "savepoints"):
         (place.directory / name).mkdir(parents=True, exist_ok=True)
@@ -97,25 +105,32 @@ def prepare(place: Place, home: Path, *, metrics: bool) -> list[Server]:
     def server(name: str, memory: tuple[str, ...], path: str, main: tuple[str, ...], listens: tuple[int, ...], answers: Any) -> Server:
         return Server(name, "flink", (str(place.java), *memory, *options, "-cp", path, *main), variables, listens, answers)
 
-    task_memory = ("-Xms640m", "-Xmx640m", "-XX:MaxDirectMemorySize=192m", "-XX:MaxMetaspaceSize=256m")
-    configured = ("--configDir", str(options_folder))
+    def main(kind: str, own: Mapping[str, object]) -> tuple[str, ...]:
+        return (f"org.apache.flink.runtime.{kind}", "--configDir", str(options_folder), *(f"-D{key}={value}" for key, value in own.items()))
+
+    def measured(query: str, reporter: str) -> dict[str, object]:
+        own: dict[str, object] = {"metrics.internal.query-service.port": port[query]}
+        return {**own, "metrics.reporter.prom.port": port[reporter]} if metrics else own
+
+    def task_manager(number: int) -> Server:
+        data_name, rpc_name, query, reporter = ports(count)[numbered("taskmanager", number)]
+        data, rpc = port[data_name], port[rpc_name]
+        identity = f"{numbered('taskmanager', number)}-{new_identity()[:8]}"  # New with each start: the one before may still be listed.
+        own = {"taskmanager.resource-id": identity, "taskmanager.data.port": data, "taskmanager.rpc.port": rpc, **measured(query, reporter)}
+        memory = ("-Xms640m", "-Xmx640m", "-XX:MaxDirectMemorySize=192m", "-XX:MaxMetaspaceSize=256m")
+        runner = main("taskexecutor.TaskManagerRunner", own)
+        return server(numbered("taskmanager", number), memory, with_python, runner, (data, rpc), lambda: _knows(place, identity, count))
+
     return [
         server(
             "jobmanager",
             ("-Xmx512m", _FAST_START),
             classes,
-            ("org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint", *configured),
+            main("entrypoint.StandaloneSessionClusterEntrypoint", measured("flink_query", "flink_metrics")),
             (port["flink"], port["flink_rpc"]),
             lambda: ask_json(port["flink"], "/overview") is not None,
         ),
-        server(
-            "taskmanager",
-            task_memory,
-            with_python,
-            ("org.apache.flink.runtime.taskexecutor.TaskManagerRunner", *configured),
-            (port["flink_task_data"], port["flink_task_rpc"]),
-            lambda: _has_own_task_manager(place),
-        ),
+        *(task_manager(number) for number in range(1, count + 1)),
         server(
             "gateway",
             ("-Xmx256m", _FAST_START),
@@ -127,7 +142,9 @@ def prepare(place: Place, home: Path, *, metrics: bool) -> list[Server]:
     ]
 
 
-def _has_own_task_manager(place: Place) -> bool:
-    """Whether the job manager knows the task manager, by its data port, and no other one."""
-    known = ask_json(place.ports["flink"], "/taskmanagers")
-    return known is not None and [each["dataPort"] for each in known["taskmanagers"]] == [place.ports["flink_task_data"]]
+def _knows(place: Place, identity: str, count: int) -> bool:
+    """Whether the job manager knows a task manager, and none that is not ours by its data port."""
+    answer = ask_json(place.ports["flink"], "/taskmanagers")
+    known = [] if answer is None else answer["taskmanagers"]
+    ours = {place.ports[numbered("flink_task_data", number)] for number in range(1, count + 1)}
+    return identity in {each["id"] for each in known} and ours.issuperset(each["dataPort"] for each in known)

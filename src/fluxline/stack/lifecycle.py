@@ -5,14 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import TYPE_CHECKING
 
 from fluxline.clock import SystemClock, new_identity
-from fluxline.errors import ConfigError, ExternalError, UnsupportedByEngine, did_you_mean
+from fluxline.errors import ConfigError, ExternalError, ResourceMissing, UnsupportedByEngine, did_you_mean
 from fluxline.limits import MIB, STACK_FREE_BYTES_MIN, STACK_LOG_LINES_SHOWN, STACK_POLL_MS, STACK_READY_MS_MAX, STACK_STOP_MS_MAX
 from fluxline.stack import cassandra, flink, kafka
 from fluxline.stack.cache import cache_directory, ensure, no_room
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 PARTS = ("kafka", "flink", "cassandra")
-_PORTS = {"kafka": kafka.PORTS, "flink": flink.PORTS, "cassandra": cassandra.PORTS}
+_SERVERS = {"kafka": kafka.ports, "flink": flink.ports, "cassandra": cassandra.ports}
+_NODES = {"kafka": "brokers", "flink": "task managers", "cassandra": "nodes"}
 _STANDARD = {"kafka": kafka.STANDARD, "flink": flink.STANDARD, "cassandra": cassandra.STANDARD}
 # Variables that would change a Java, Flink or Kafka behind our back.
 _HIDDEN = ("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH", "FLINK_CONF_DIR", "FLINK_PLUGINS_DIR", "FLINK_HOME")
@@ -48,6 +50,7 @@ class Start:
         fresh: forget the data of earlier starts.
         die_with_parent: end the servers when the thread that started them ends.
         ready_ms_max: longest wait for one server.
+        nodes: per part how many brokers, task managers or nodes; a part that is not named keeps its number, which is 1 at first.
     """
 
     standard_ports: bool = False
@@ -55,10 +58,11 @@ class Start:
     fresh: bool = False
     die_with_parent: bool = False
     ready_ms_max: int = STACK_READY_MS_MAX
+    nodes: Mapping[str, int] = field(default_factory=dict)
 
 
 def up(parts: Sequence[str], directory: Path, start: Start, say: Say, *, variables: Mapping[str, str] | None = None) -> State:
-    """Start those of the parts that do not run yet; a part that is there in pieces is started anew.
+    """Start those servers of the parts that do not run yet.
 
     Args:
         parts: any of `PARTS`; none means all.
@@ -69,7 +73,7 @@ def up(parts: Sequence[str], directory: Path, start: Start, say: Say, *, variabl
 
     Raises:
         UnsupportedByEngine: FLX-4300, this is no Linux.
-        ConfigError: FLX-4310, a part is not known.
+        ConfigError: FLX-4310 a part is not known, FLX-4312 its data are those of another number of nodes.
         FluxlineError: what `ensure` and `draw_ports` raise; FLX-4302 a server does not start, FLX-4303 the disk has no room.
     """
     chosen = _checked(parts)
@@ -78,21 +82,119 @@ def up(parts: Sequence[str], directory: Path, start: Start, say: Say, *, variabl
     with _held(directory):
         state = read_state(directory)
         state.processes = [process for process in state.processes if is_running(process)]
-        whole = {part for part in PARTS if _is_whole(state, part)}
-        wanted = tuple(part for part in chosen if part not in whole)
-        _end(state, [process for process in state.processes if process.part not in whole], directory)
-        if not wanted:
+        missing = _missing(chosen, directory, state, start)
+        if not missing:
             say(f"{', '.join(chosen)} {'runs' if len(chosen) == 1 else 'run'} already")
             return state
-        fetched = ensure(wanted, cache_directory(variables), variables, say)
+        fetched = ensure(tuple(missing), cache_directory(variables), variables, say)
         if shutil.disk_usage(directory).free < STACK_FREE_BYTES_MIN:
             raise no_room(directory, f"Less than {STACK_FREE_BYTES_MIN // MIB} MiB are free.")
-        fixed = {name: port for part in wanted for name, port in _STANDARD[part].items() if start.standard_ports}
-        names = tuple(name for part in wanted for name in _PORTS[part])
-        state.ports |= draw_ports(names, new_identity(), fixed, state.ports)
+        _draw(missing, state, start)
         given = {name: value for name, value in variables.items() if name not in _HIDDEN}
-        _start(wanted, directory, state, fetched, start, given, say)
+        _start(missing, directory, state, fetched, start, given, say)
     return state
+
+
+def _missing(parts: Sequence[str], directory: Path, state: State, start: Start) -> dict[str, list[str]]:
+    """Per part that is not whole, the names of the servers that do not run; the numbers of nodes are noted.
+
+    Raises:
+        ConfigError: FLX-4312.
+    """
+    running = {process.name for process in state.processes}
+    found = {}
+    for part in parts:
+        asked, before = start.nodes.get(part), state.nodes.get(part, 1)
+        count = before if asked is None else asked
+        started = any(process.part == part for process in state.processes)
+        kept = (directory / part).exists() and not (start.fresh and not started)
+        if count != before and kept and (count < before or part == "cassandra") and part != "flink":
+            raise _other_number(part, before, count)
+        state.nodes[part] = count
+        servers = [name for name in _SERVERS[part](count) if name not in running]
+        if servers:
+            found[part] = servers
+    return found
+
+
+def servers_of(state: State, part: str) -> tuple[str, ...]:
+    """The names of the servers that a part has."""
+    return tuple(_SERVERS[part](state.nodes.get(part, 1)))
+
+
+def _other_number(part: str, before: int, count: int) -> ConfigError:
+    added = "A node that is added to tables that are there would answer for rows that it does not have."
+    why = "What is on a node would be gone with it." if count < before else added
+    return ConfigError(
+        "FLX-4312",
+        f"{part} was started with {before} {_NODES[part]} and cannot go on with {count}",
+        detail=why,
+        hint="Stop the stack and start it with --fresh, or start another one with --name.",
+    )
+
+
+def _draw(missing: Mapping[str, list[str]], state: State, start: Start) -> None:
+    """Ports for the servers that are to be started; those of a part of which something runs stay as they are."""
+    fixed: dict[str, int] = {}
+    names: list[str] = []
+    for part, servers in missing.items():
+        whole = _SERVERS[part](state.nodes[part])
+        untouched = len(servers) == len(whole)
+        names += [name for server in servers for name in whole[server] if untouched or name not in state.ports]
+        fixed |= {name: port for name, port in _STANDARD[part].items() if start.standard_ports and name in names}
+    state.ports |= draw_ports(tuple(names), new_identity(), fixed, state.ports)
+
+
+def kill(name: str, directory: Path) -> list[str]:
+    """End servers at once, as a crash would (SIGKILL); they stay in the record as ended.
+
+    Args:
+        name: a server such as `kafka-2`, or a part.
+        directory: the folder of the stack.
+
+    Returns:
+        The names of those that ran.
+
+    Raises:
+        ResourceMissing: FLX-4311, no such server runs.
+    """
+    directory = directory.absolute()
+    with _held(directory):
+        state = read_state(directory)
+        meant = [process for process in state.processes if name in (process.name, process.part) and is_running(process)]
+        if not meant:
+            runs = ", ".join(process.name for process in state.processes if is_running(process))
+            hint = f"These run: {runs}." if runs else 'Start it with "fluxline stack up".'
+            raise ResourceMissing("FLX-4311", f'no server "{name}" of the stack runs', hint=hint)
+        end_all(meant, SystemClock(), 0, number=signal.SIGKILL)
+    return [process.name for process in meant]
+
+
+def restart(name: str, directory: Path, start: Start, say: Say, *, variables: Mapping[str, str] | None = None) -> State:
+    """Start servers again, at the same ports and with the data that they had; what still runs of them ends before.
+
+    Args:
+        name: a server such as `kafka-2`, or a part.
+        directory: the folder of the stack.
+        start: how; numbers of nodes stay as they are.
+        say: takes lines that tell what happens.
+        variables: as of `up`.
+
+    Raises:
+        ResourceMissing: FLX-4311, the stack never had such a server.
+        FluxlineError: as `up`.
+    """
+    directory = directory.absolute()
+    state = read_state(directory)
+    part = next((part for part, count in state.nodes.items() if name == part or name in _SERVERS[part](count)), None)
+    if part is None:
+        known = [server for each, count in state.nodes.items() for server in _SERVERS[each](count)]
+        hint = did_you_mean(name, known) or f"It has {', '.join(known) or 'none'}."
+        raise ResourceMissing("FLX-4311", f'the stack has no server "{name}"', hint=hint)
+    with _held(directory):
+        state = read_state(directory)
+        _end(state, [process for process in state.processes if name in (process.name, process.part)], directory)
+    return up((part,), directory, replace(start, nodes={}, fresh=False), say, variables=variables)
 
 
 def down(directory: Path, *, grace_ms: int = STACK_STOP_MS_MAX) -> list[str]:
@@ -123,11 +225,6 @@ def _checked(parts: Sequence[str]) -> tuple[str, ...]:
     return tuple(part for part in PARTS if part in parts or not parts)
 
 
-def _is_whole(state: State, part: str) -> bool:
-    names = {process.name for process in state.processes if process.part == part}
-    return names == ({"jobmanager", "taskmanager", "gateway"} if part == "flink" else {part})
-
-
 @contextmanager
 def _held(directory: Path) -> Iterator[None]:
     """Start or stop a stack in one process at a time."""
@@ -141,38 +238,49 @@ def _held(directory: Path) -> Iterator[None]:
         yield
 
 
-def _start(parts: tuple[str, ...], directory: Path, state: State, fetched: Fetched, start: Start, variables: Mapping[str, str], say: Say) -> None:
-    """Start parts one after the other; what was started ends again if one of them fails."""
+def _start(
+    missing: Mapping[str, list[str]], directory: Path, state: State, fetched: Fetched, start: Start, variables: Mapping[str, str], say: Say
+) -> None:
+    """Start servers one after the other; what was started ends again if one of them fails."""
     clock = SystemClock()
     started: list[ServerProcess] = []
     pending: list[tuple[Server, ServerProcess, int]] = []
+
+    def await_pending() -> None:
+        for server, process, began_ms in pending:
+            _await_ready(server, process, directory, clock, began_ms + start.ready_ms_max)
+            say(f"{server.name} serves at port {server.listens[0]} after {(clock.monotonic_ms() - began_ms) / 1000:.1f} s")
+        pending.clear()
+
     try:
-        for part in parts:
-            if start.fresh:
+        for part, names in missing.items():
+            if start.fresh and not any(process.part == part for process in state.processes):
                 shutil.rmtree(directory / part, ignore_errors=True)
             for server in _prepare(part, directory, state, fetched, start, variables):
+                if server.name not in names:
+                    continue
+                if server.follows:
+                    await_pending()
                 began_ms = clock.monotonic_ms()
                 process = spawn(server, directory, variables, die_with_parent=start.die_with_parent)
                 started.append(process)
                 state.processes.append(process)
                 write_state(directory, state)  # At once: should we be killed, `down` finds it.
                 pending.append((server, process, began_ms))
-        for server, process, began_ms in pending:
-            _await_ready(server, process, directory, clock, began_ms + start.ready_ms_max)
-            say(f"{server.name} serves at port {server.listens[0]} after {(clock.monotonic_ms() - began_ms) / 1000:.1f} s")
+        await_pending()
     except BaseException:
         _end(state, started, directory)
         raise
 
 
 def _prepare(part: str, directory: Path, state: State, fetched: Fetched, start: Start, variables: Mapping[str, str]) -> list[Server]:
-    place = Place(directory / part, fetched.java, fetched.jars[part], state.ports)
+    place, count = Place(directory / part, fetched.java, fetched.jars[part], state.ports), state.nodes[part]
     if part == "kafka":
-        return kafka.prepare(place, variables)
+        return kafka.prepare(place, count, variables)
     if part == "cassandra":
-        return cassandra.prepare(place)
+        return cassandra.prepare(place, count)
     assert fetched.flink_home is not None
-    return flink.prepare(place, fetched.flink_home, metrics=start.metrics)
+    return flink.prepare(place, count, fetched.flink_home, metrics=start.metrics)
 
 
 def _await_ready(server: Server, process: ServerProcess, directory: Path, clock: Clock, deadline_ms: int) -> None:

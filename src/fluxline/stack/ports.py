@@ -21,7 +21,7 @@ def draw_ports(names: tuple[str, ...], seed: str, wanted: Mapping[str, int], ear
     """A free port for each name.
 
     Args:
-        names: what needs a port; a name that ends with `_range` gets two in a row and the first is given.
+        names: what needs a port.
         seed: where the draw begins; other seeds give other ports.
         wanted: ports that must be as they are.
         earlier: ports that are taken again if they are free.
@@ -33,9 +33,8 @@ def draw_ports(names: tuple[str, ...], seed: str, wanted: Mapping[str, int], ear
     drawn: dict[str, int] = {}
     with ExitStack() as bound:  # All are held until the last is drawn, so that none is drawn twice.
         for name in names:
-            width = 2 if name.endswith("_range") else 1
             if name in wanted:
-                if not _bind(bound, wanted[name], width):
+                if not _bind(bound, wanted[name]):
                     raise ResourceBusy(
                         "FLX-4301",
                         f"port {wanted[name]} of {LOOPBACK} is taken",
@@ -45,26 +44,21 @@ def draw_ports(names: tuple[str, ...], seed: str, wanted: Mapping[str, int], ear
                 drawn[name] = wanted[name]
                 continue
             port = earlier.get(name, 0)
-            while not port or not _bind(bound, port, width):
-                port = generator.randrange(_LOWEST, _HIGHEST - 1)
+            while not port or not _bind(bound, port):
+                port = generator.randrange(_LOWEST, _HIGHEST)
             drawn[name] = port
     return drawn
 
 
-def _bind(bound: ExitStack, port: int, width: int) -> bool:
-    """Hold ports on all addresses; False if one is taken."""
-    held = []
-    for each in range(port, port + width):
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # Closed connections of an earlier server do not count.
-        held.append(listener)
-        try:
-            listener.bind(("", each))
-            listener.listen(1)
-        except OSError:
-            for taken in held:
-                taken.close()
-            return False
-    for listener in held:
-        bound.enter_context(listener)
+def _bind(bound: ExitStack, port: int) -> bool:
+    """Hold a port on all addresses; False if it is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # Closed connections of an earlier server do not count.
+    try:
+        listener.bind(("", port))
+        listener.listen(1)
+    except OSError:
+        listener.close()
+        return False
+    bound.enter_context(listener)
     return True

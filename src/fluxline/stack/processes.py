@@ -76,7 +76,7 @@ def spawn(server: Server, directory: Path, variables: Mapping[str, str], *, die_
         created_at = psutil.Process(pid).create_time()
     except psutil.NoSuchProcess:
         created_at = 0.0
-    return ServerProcess(server.name, server.part, pid, created_at)
+    return ServerProcess(server.name, server.part, pid, created_at, server.host, server.listens[0] if server.listens else 0)
 
 
 def is_running(process: ServerProcess) -> bool:
@@ -115,13 +115,13 @@ def memory_bytes(process: ServerProcess) -> int:
         return 0
 
 
-def end_all(processes: Sequence[ServerProcess], clock: Clock, grace_ms: int) -> list[str]:
-    """End processes in their order: each is asked, and who still runs when the grace is over is killed.
+def end_all(processes: Sequence[ServerProcess], clock: Clock, grace_ms: int, *, number: signal.Signals = signal.SIGTERM) -> list[str]:
+    """End processes in their order: each is asked, by this signal, and who still runs when the grace is over is killed.
 
     Returns:
         The names of those that had to be killed.
     """
-    asked = [process for process in processes if _send(process, signal.SIGTERM)]
+    asked = [process for process in processes if _send(process, number)]
     deadline_ms = clock.monotonic_ms() + grace_ms
     while (left := _running(asked)) and clock.monotonic_ms() < deadline_ms:
         clock.wait(Event(), STACK_POLL_MS)

@@ -7,12 +7,13 @@ with running_stack(("kafka",), directory=tmp_path, die_with_parent=True) as stac
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fluxline.limits import STACK_READY_MS_MAX
 from fluxline.stack.lifecycle import Start, down, up
 from fluxline.stack.ports import LOOPBACK
+from fluxline.stack.server import numbered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,14 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kafka:
-    """Where the broker is."""
+    """Where the brokers are."""
 
-    port: int
+    brokers: tuple[int, ...]
+
+    @property
+    def port(self) -> int:
+        """The port of the first."""
+        return self.brokers[0]
 
     @property
     def bootstrap(self) -> str:
         """What clients call `bootstrap.servers`."""
-        return f"{LOOPBACK}:{self.port}"
+        return ",".join(f"{LOOPBACK}:{port}" for port in self.brokers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,12 @@ class Stack:
 
     directory: Path
     ports: Mapping[str, int]
+    nodes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def kafka(self) -> Kafka:
-        """The broker."""
-        return Kafka(self.ports["kafka"])
+        """The brokers."""
+        return Kafka(tuple(self.ports[numbered("kafka", number)] for number in range(1, self.nodes.get("kafka", 1) + 1)))
 
     @property
     def flink(self) -> Flink:
@@ -85,15 +92,16 @@ def running_stack(
     standard_ports: bool = False,
     say: Callable[[str], None] = lambda _line: None,
     ready_ms_max: int = STACK_READY_MS_MAX,
+    nodes: Mapping[str, int] | None = None,
 ) -> Iterator[Stack]:
     """Start parts of the stack, none named means all, and end them on exit.
 
     With `die_with_parent` they also end, killed, when the thread that called this ends in any other way. With
     `standard_ports` it is the ports that everybody knows, and FLX-4301 if one is taken.
     """
-    start = Start(standard_ports=standard_ports, die_with_parent=die_with_parent, metrics=metrics, ready_ms_max=ready_ms_max)
+    start = Start(standard_ports=standard_ports, die_with_parent=die_with_parent, metrics=metrics, ready_ms_max=ready_ms_max, nodes=nodes or {})
     try:
         state = up(parts, directory, start, say)
-        yield Stack(directory, state.ports)
+        yield Stack(directory, state.ports, state.nodes)
     finally:
         down(directory)

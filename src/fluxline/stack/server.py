@@ -28,6 +28,8 @@ class Server:
         variables: what its environment has beyond that of the caller.
         listens: ports that must be held by the process itself before it is believed.
         answers: asks it; True once it serves. It may raise what a broken connection raises.
+        host: the address at which it listens.
+        follows: it is started only when those before it serve.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Server:
     variables: Mapping[str, str]
     listens: tuple[int, ...]
     answers: Callable[[], bool]
+    host: str = LOOPBACK
+    follows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,14 @@ class Place:
     ports: Mapping[str, int]
 
 
-def ask_bytes(port: int, question: bytes, length: int) -> bytes:
+def numbered(name: str, number: int) -> str:
+    """The name of the first, second, ... of several servers, or of what belongs to it: `kafka`, `kafka-2`."""
+    return name if number == 1 else f"{name}-{number}"
+
+
+def ask_bytes(port: int, question: bytes, length: int, host: str = LOOPBACK) -> bytes:
     """Send bytes to a port and read as many back."""
-    with socket.create_connection((LOOPBACK, port), timeout=_ANSWER_SECONDS) as connection:
+    with socket.create_connection((host, port), timeout=_ANSWER_SECONDS) as connection:
         connection.sendall(question)
         answer = b""
         while len(answer) < length:

@@ -1,7 +1,8 @@
-"""The public test kit: `drive` runs a pipeline in memory on a virtual clock; `contracts` hold connectors and formats to their word."""
+"""The public test kit: `drive` runs a pipeline step by step, in memory or on Flink; `contracts` hold connectors and formats to their word."""
 
 from __future__ import annotations
 
-from fluxline.testing.drive import Drive, Driven, utc
+from fluxline.testing.drive import Drive
+from fluxline.testing.driven import Driven, utc
 
 __all__ = ["Drive", "Driven", "utc"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from fluxline.batch import Batch
@@ -51,11 +52,12 @@ class Live:
         self.gateway = Gateway(self.stack.flink.gateway)
         self.cluster = Cluster(self.stack.flink.rest)
 
-    def make_topic(self, name: str, partitions: int = 1) -> str:
-        """A new topic; its name."""
+    def make_topic(self, name: str, partitions: int = 1, **config: str) -> str:
+        """A new topic with these settings (`_` for `.`); its name."""
         topic = f"{name}-{new_identity()[:8]}"
         admin = AdminClient({"bootstrap.servers": self.stack.kafka.bootstrap})
-        for made in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
+        settings = {key.replace("_", "."): value for key, value in config.items()}
+        for made in admin.create_topics([NewTopic(topic, partitions, 1, config=settings)]).values():
             made.result(30)
         return topic
 
@@ -70,20 +72,32 @@ class Live:
 
     def records(self, topic: str) -> list[tuple[bytes | None, bytes | None]]:
         """Keys and values of all committed records."""
-        consumer = Consumer({"bootstrap.servers": self.stack.kafka.bootstrap, "group.id": "tests", "enable.auto.commit": False})
+        # Markers of transactions have offsets and are no messages: only the client knows when it is at the end.
+        settings = {"group.id": "tests", "enable.auto.commit": False, "enable.partition.eof": True, "fetch.wait.max.ms": 10}
+        consumer = Consumer({"bootstrap.servers": self.stack.kafka.bootstrap, **settings})
         found: list[tuple[bytes | None, bytes | None]] = []
         for number in consumer.list_topics(topic, timeout=30).topics[topic].partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)
-            consumer.assign([TopicPartition(topic, number, low)])
-            while low < high:
+            consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING)])
+            while True:
                 message = consumer.poll(30)
                 assert message is not None
-                assert message.error() is None, message.error()
+                error = message.error()
+                if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                    break
+                assert error is None, error
                 key, value = message.key(), message.value()
                 found.append((key if isinstance(key, bytes) else None, value))
-                low = (message.offset() or 0) + 1
         consumer.close()
         return found
+
+    def late_dropped(self, job_id: str) -> int:
+        """Flink's own count of late rows, once an operator tells it."""
+        clock = SystemClock()
+        deadline_ms = clock.monotonic_ms() + JOB_MS_MAX
+        while (dropped := self.cluster.late_dropped(job_id)) is None:
+            assert clock.monotonic_ms() < deadline_ms, "no operator tells how many rows it dropped"
+            clock.wait(Event(), 200)
+        return dropped
 
 
 def topic_end(live: Live, name: str, topic: str) -> Endpoint:
@@ -103,9 +117,10 @@ class OnFlink:
     compiled: Compiled
     topics: dict[str, str]
 
-    def submit(self) -> str:
-        """Start it; the id of the job."""
-        with self.live.gateway.open_session(self.compiled.properties) as session:
+    def submit(self, savepoint: str | None = None) -> str:
+        """Start it, or go on from a savepoint; the id of the job."""
+        begin = {} if savepoint is None else {"execution.state-recovery.path": savepoint}
+        with self.live.gateway.open_session({**self.compiled.properties, **begin}) as session:
             for text in self.compiled.texts():
                 result = session.execute(text)
         assert result.job_id is not None
@@ -119,9 +134,10 @@ class OnFlink:
 
     def rows(self) -> dict[str, list[Row]]:
         """What each sink's topic holds; of a sink with a key the last row of each."""
-        return {sink.name: self._rows_of(sink) for sink in self.plan.sinks}
+        return {sink.name: self.rows_of(sink) for sink in self.plan.sinks}
 
-    def _rows_of(self, sink: Sink) -> list[Row]:
+    def rows_of(self, sink: Sink) -> list[Row]:
+        """What the topic of one sink holds."""
         records = self.live.records(self.topics[sink.name])
         if sink.updating:
             records = [(key, value) for key, value in dict(records).items() if value is not None]
@@ -129,13 +145,23 @@ class OnFlink:
 
 
 def on_flink(
-    live: Live, plan: Plan, sources: Mapping[str, str], *, bounded: bool = True, parallelism: int = 1, partitions: Mapping[str, int] | None = None
+    live: Live,
+    plan: Plan,
+    sources: Mapping[str, str],
+    *,
+    bounded: bool = True,
+    parallelism: int = 1,
+    partitions: Mapping[str, int] | None = None,
+    exactly_once: bool = False,
 ) -> OnFlink:
     """Compile a plan for the servers."""
     topics = {sink.name: live.make_topic(sink.name, 2) for sink in plan.sinks}
     reads = {name: topic_end(live, name, topic) for name, topic in sources.items()}
     writes = {sink.name: topic_end(live, sink.name, topics[sink.name]) for sink in plan.sinks}
-    compiled = compile_plan(plan, reads, writes, bounded=bounded, parallelism=parallelism, partitions=partitions)
+    transactions = f"tests-{new_identity()[:8]}" if exactly_once else None
+    if exactly_once:
+        writes |= {sink.name: replace(writes[sink.name], guarantee="exactly_once") for sink in plan.sinks if not sink.updating}
+    compiled = compile_plan(plan, reads, writes, bounded=bounded, parallelism=parallelism, partitions=partitions, transactions=transactions)
     return OnFlink(live, plan, compiled, topics)
 
 

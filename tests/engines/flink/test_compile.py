@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 
@@ -19,6 +19,7 @@ from fluxline.formats import load_format
 from fluxline.options import Secret, read_options
 from fluxline.plan.json import plan_from_json, plan_to_json
 from fluxline.planner.rules import apply_rules
+from fluxline.types import TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,6 +120,7 @@ def test_what_a_submission_chooses() -> None:
     assert "'scan.bounded.mode' = 'latest-offset'" in script
     assert "'scan.parallelism' = '3'" in script
     assert "transactional-id" not in script, "the sink was not asked for it"
+    assert "'properties.group.id' = 'fluxline-run-1-readings'" in script
     plan, once = plan_of(one), replace(end("out"), guarantee="exactly_once")
     script = compile_plan(plan, {"readings": end("readings")}, {"out": once}, transactions="run-1").script()
     assert "'sink.delivery-guarantee' = 'exactly-once'" in script
@@ -189,6 +191,70 @@ def test_rejected_records_come_from_the_table_itself() -> None:
     assert "WHEN `at` IS NULL THEN 'no_event_time'" in work + "".join(_others)
 
 
+def test_rows_that_break_a_rule() -> None:
+    """The first broken rule names the row, NULL breaks one, and the partition travels where somebody asks for it and no further."""
+
+    def build(readings: Stream) -> None:
+        kept = readings.filter(col("id") > 3).expect(positive=col("value") > 0, named=col("name").is_not_null())
+        kept.sink("out")
+        kept.rejected.sink("broken")
+
+    function, table, view, *_others, work = compiled(build, time={"max_future_skew": None}).texts()
+    assert function == "CREATE TEMPORARY FUNCTION `fluxline_row_text` AS 'fluxline.formats.json.RowText'"
+    assert "`$partition` INT METADATA FROM 'partition' VIRTUAL" in table
+    assert "CAST(`$partition` AS STRING) AS `$from`\nFROM `readings`" in view
+    broken = work.partition("INSERT INTO `broken`")[2]
+    first = "CASE WHEN (`value` > CAST(0 AS BIGINT)) IS NOT TRUE THEN 'positive' WHEN (`name` IS NOT NULL) IS NOT TRUE THEN 'named'"
+    for line in (
+        f"{first} ELSE CAST(NULL AS STRING) END AS `rule`",
+        "fluxline_row_text('id', `id`, 'name', `name`, 'value', `value`, 'at', `at`) AS `record`",
+        "`$from` AS `partition`",
+        "CAST(NULL AS BIGINT) AS `position`",
+        "CAST(`at` AS TIMESTAMP_LTZ(3)) AS `event_time`",
+        "WHERE (((`value` > CAST(0 AS BIGINT)) IS NOT TRUE) OR ((`name` IS NOT NULL) IS NOT TRUE))",
+    ):
+        assert line in broken
+    assert not any("left out uncounted: no sink takes" in text for text in compiled(build).warnings)
+    unread = compiled(lambda readings: readings.expect(positive=col("value") > 0).sink("out"))
+    assert "$from" not in unread.script()
+    assert any('break a rule of "readings/expect/positive" are left out uncounted' in text for text in unread.warnings)
+
+
+def test_behind_an_aggregate_no_row_has_a_partition() -> None:
+    """A union of both has it where it is known."""
+
+    def build(readings: Stream) -> None:
+        totals = readings.window(tumble("1 minute")).group_by("id").agg(rows=count())
+        totals.expect(few=col("rows") < 9).rejected.sink("windows")
+        both = readings.select("id").union_all(totals.select("id"))
+        both.expect(known=col("id") > 0).rejected.sink("both")
+
+    script = compiled(build).script()
+    assert "CAST(NULL AS STRING) AS `partition`" in script.partition("INSERT INTO `windows`")[2].partition("INSERT INTO")[0]
+    united = script.partition("CREATE VIEW `readings+readings/aggregate/id/tumble(1 minute)/union`")[2].partition(";")[0]
+    assert [line.strip() for line in united.split("\n") if "$from" in line] == ["`$from`", "`$from`", "CAST(NULL AS STRING) AS `$from`"]
+
+
+def test_heartbeats_move_time_and_go_no_further() -> None:
+    """Only where they are asked for. The view has their time in its maximum; nobody behind it, nor the rejected output, sees one."""
+
+    def both(readings: Stream) -> None:
+        readings.window(tumble("1 minute")).agg(rows=count()).sink("out")
+        readings.rejected.sink("rejected")
+
+    table, view, *others = compiled(both, heartbeats=True).texts()
+    assert "`$headers` MAP<STRING, BYTES> METADATA FROM 'headers' VIRTUAL" in table
+    assert "`$heartbeat` AS TO_TIMESTAMP_LTZ(CAST(CAST(`$headers`['fluxline-heartbeat'] AS STRING) AS BIGINT), 3)" in table
+    assert "WATERMARK FOR `at` AS CASE WHEN `$heartbeat` IS NOT NULL THEN `$heartbeat` WHEN (" in table
+    reached = "CASE WHEN `$heartbeat` IS NOT NULL THEN `$heartbeat` + INTERVAL '3' SECOND ELSE CAST(`at` AS TIMESTAMP_LTZ(3)) END"
+    assert f"MAX({reached}) OVER (" in view
+    assert "WHERE ((`$heartbeat` IS NOT NULL) OR (" in view
+    assert view.endswith(")\nWHERE (`$heartbeat` IS NULL)")
+    rejected = next(text for text in others if "'no_event_time'" in text)
+    assert "WHERE (`$heartbeat` IS NULL)\n" in rejected
+    assert "heartbeat" not in compiled(both).script()
+
+
 def test_whole_numbers_are_divided_down() -> None:
     script = compiled(lambda readings: readings.select(d=col("value") // 3).sink("out")).script()
     assert "FLOOR" not in script
@@ -199,12 +265,29 @@ class TestRefusals:
     """Each by its name."""
 
     def test_steps(self) -> None:
-        error = refused(lambda readings: readings.expect(positive=col("value") > 0).rejected.sink("out"))
-        assert (error.code, error.fact) == ("FLX-2650", 'Flink cannot show the rejected rows of "readings/expect/positive"')
+        error = refused(lambda readings: readings.filter(100 // col("value") > 1).named("halves").rejected.sink("out"))
+        assert (error.code, error.fact) == ("FLX-2650", 'Flink cannot show the rejected rows of "halves"')
         error = refused(lambda readings: readings.rejected.sink("out"), end("readings", "filesystem"))
         assert (error.code, error.fact) == ("FLX-2652", 'Flink does not show the rejected records of source "readings"')
         error = refused(lambda readings: readings.expect(positive=col("value") > 0, on_failure="fail").sink("out"))
         assert (error.code, 'on_failure "fail"' in error.fact) == ("FLX-2650", True)
+
+    def test_rejected_rows_of_an_expectation(self) -> None:
+        error = refused(lambda readings: readings.expect(positive=col("value") > 0).rejected.sink("out"), end("readings", "filesystem"))
+        assert (error.code, error.fact) == ("FLX-2652", 'Flink has other names for the partitions of source "readings"')
+        error = refused(lambda readings: readings.expect(positive=9 // col("value") > 0, on_failure="count").rejected.sink("out"))
+        assert (error.code, 'on_failure "count"' in error.fact) == ("FLX-2650", True)
+
+    def test_rows_whose_text_would_differ(self) -> None:
+        class Alarm(Schema):
+            id: int
+            rings: list[Annotated[time, TIME(6)]]
+
+        pipeline = Pipeline("alarms")
+        pipeline.source("alarms", schema=Alarm).expect(known=col("id") > 0).rejected.sink("out")
+        with pytest.raises(UnsupportedByEngine, match='Flink cannot show the rejected rows of "alarms/expect/known"') as raised:
+            compile_plan(apply_rules(pipeline._plan()), {"alarms": end("alarms")}, {"out": end("out")})
+        assert raised.value.detail.startswith('Column "rings" is ARRAY<TIME(6) NOT NULL>, and Flink keeps milliseconds')
 
     def test_python_functions(self) -> None:
         def keep(frame: pl.DataFrame) -> pl.DataFrame:
@@ -260,7 +343,7 @@ class TestRefusals:
 
     def test_several_at_once(self) -> None:
         def build(readings: Stream) -> None:
-            readings.expect(positive=col("value") > 0).rejected.sink("a")
+            readings.expect(positive=col("value") > 0, on_failure="count").sink("a")
             readings.group_by("name", ttl="forever").agg(rows=count()).sink("b", key=["name"])
 
         error = refused(build)

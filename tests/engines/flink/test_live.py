@@ -12,6 +12,7 @@ import pytest
 from fluxline import Pipeline, Schema, coalesce, col, count, tumble
 from fluxline.clock import SystemClock
 from fluxline.planner.rules import apply_rules
+from tests.engines.flink import logged
 from tests.engines.flink.live import JOB_MS_MAX, Live, on_flink, run_embedded
 from tests.engines.flink.readings import RECORDS, Reading, make_records
 
@@ -88,7 +89,7 @@ def test_partitions_are_spread_and_flink_drops_nothing(live: Live, parallelism: 
         shares = await_shares(live, job_id)
         assert len(shares) == parallelism
         assert max(shares) / (RECORDS / parallelism) <= SHARE_MAX
-        assert await_late_dropped(live, job_id) == 0
+        assert live.late_dropped(job_id) == 0
         live.cluster.stop(job_id, (live.stack.directory / "savepoints").as_uri(), drain=True)
         assert live.cluster.wait(job_id, {"FINISHED"}, JOB_MS_MAX) is not None
     finally:
@@ -110,16 +111,18 @@ def await_shares(live: Live, job_id: str) -> tuple[int, ...]:
     pytest.fail("the job does not read all records")
 
 
-def await_late_dropped(live: Live, job_id: str) -> int:
-    """Flink's own count, once an operator tells it."""
-    clock = SystemClock()
-    deadline_ms = clock.monotonic_ms() + JOB_MS_MAX
-    while clock.monotonic_ms() < deadline_ms:
-        dropped = live.cluster.late_dropped(job_id)
-        if dropped is not None:
-            return dropped
-        clock.wait(Event(), 200)
-    pytest.fail("no operator tells how many rows it dropped")
+def test_the_operator_s_watermark_decides(live: Live) -> None:
+    """Over one partition plain Flink's late rows are those of the embedded engine, row by row; neither aggregates one."""
+    pipeline = Pipeline("plain")
+    readings = pipeline.source("readings", schema=Reading, event_time="at", watermark="3 seconds", lateness="operator")
+    readings.window(tumble("10 seconds")).group_by("name").agg(rows=count(), least=col("id").min(), largest=col("id").max()).sink("totals")
+    plan = apply_rules(pipeline._plan())
+    topic = live.make_topic("readings")
+    live.fill(topic, {0: [record for records in make_records(2).values() for record in records]})
+    expected, report = run_embedded(live, plan, {"readings": topic})
+    assert report.late > 20
+    assert sum(row[3] for row in expected["totals"]) + report.late == RECORDS
+    assert on_flink(live, plan, {"readings": topic}).run() == expected
 
 
 class Untimed(Schema):
@@ -142,3 +145,13 @@ def test_rows_without_a_time(live: Live) -> None:
     flink = on_flink(live, plan, {"rows": topic})
     assert any(text == 'A row of source "rows" without event time is left out uncounted.' for text in flink.compiled.warnings)
     assert flink.run() == expected
+
+
+def test_rows_that_are_too_far_ahead_of_their_log(live: Live) -> None:
+    """Both engines go by the time at which the topic took a record, and show rejected ones to their last byte."""
+    topic = live.make_topic("rows", message_timestamp_after_max_ms=str(2**63 - 1), retention_ms="-1")
+    logged.fill(live.stack.kafka.bootstrap, topic)
+    plan = logged.plan()
+    found, _report = run_embedded(live, plan, {"rows": topic})
+    logged.check(found)
+    logged.check(on_flink(live, plan, {"rows": topic}).run())

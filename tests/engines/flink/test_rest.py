@@ -88,6 +88,38 @@ def test_a_job_that_was_cancelled_has_no_cause(answers: Answers, cluster: Cluste
     assert raised.value.detail == ""
 
 
+def test_a_start(answers: Answers, cluster: Cluster) -> None:
+    """The job runs before its steps do; a step that fails again and again is told."""
+    starting = told("RUNNING")
+    starting["vertices"][1]["status"] = "INITIALIZING"
+    answers.give(f"GET {JOB}/exceptions", {"exceptionHistory": {"entries": []}})
+    answers.give(f"GET {JOB}", starting, starting, told("RUNNING"))
+    cluster.wait_until_all_run("7de5")
+    answers.give(f"GET {JOB}", starting)
+    with pytest.raises(ExternalError) as raised:
+        cluster.wait_until_all_run("7de5", 1_000)
+    assert raised.value.code == "FLX-4521"
+    answers.give(f"GET {JOB}/exceptions", {"exceptionHistory": {"entries": [{"stacktrace": "a.B: c\nCaused by: x.Y: no such topic\n"}]}})
+    with pytest.raises(ExternalError, match='"sensors" fails on Flink') as raised:
+        cluster.wait_until_all_run("7de5", 1_000)
+    assert (raised.value.code, raised.value.detail) == ("FLX-4506", "Y: no such topic")
+
+
+def test_a_checkpoint(answers: Answers, cluster: Cluster) -> None:
+    answers.give(f"POST {JOB}/checkpoints", {"request-id": "r1"})
+    going = {"status": {"id": "IN_PROGRESS"}, "operation": None}
+    answers.give(f"GET {JOB}/checkpoints/r1", going, {"status": {"id": "COMPLETED"}, "operation": {"checkpointId": 3}})
+    assert cluster.checkpoint("7de5", 1_000)
+    assert answers.asked[0] == (f"POST {JOB}/checkpoints", {"checkpointType": "CONFIGURED"})
+    failure = {"class": "java.lang.Exception", "stack-trace": "x.CheckpointException: Not all required tasks are currently running.\n"}
+    answers.give(f"GET {JOB}/checkpoints/r1", {"status": {"id": "COMPLETED"}, "operation": {"failureCause": failure}})
+    assert not cluster.checkpoint("7de5", 1_000)
+    answers.give(f"GET {JOB}/checkpoints/r1", going)
+    with pytest.raises(ExternalError) as raised:
+        cluster.checkpoint("7de5", 200)
+    assert raised.value.code == "FLX-4531"
+
+
 def test_late_rows_that_flink_dropped(answers: Answers, cluster: Cluster) -> None:
     """The sum over all operators that tell; vertices without such an operator are passed over."""
     answers.give(f"GET {JOB}", told("RUNNING"))

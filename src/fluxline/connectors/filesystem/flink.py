@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from fluxline.connectors.base import FlinkEnd
 
+BY_WORKERS = ", or let workers bring the files into a topic, with ingest = true in the binding."
+
 
 def table_options(end: FlinkEnd) -> Mapping[str, str]:
     """The options of WITH (...).
@@ -24,9 +26,13 @@ def table_options(end: FlinkEnd) -> Mapping[str, str]:
     options = end.options
     assert isinstance(options, FilesystemOptions) and end.format is not None, "files have these options and a format"
     if options.compression != "auto":
-        raise _refuse(end, "compression", "Flink goes by the end of a file's name.", 'Leave it at "auto".')
+        raise _refuse(
+            end, "compression", "Flink goes by the end of a file's name.", f'Leave it at "auto"{BY_WORKERS if end.role == "source" else "."}'
+        )
     if end.role == "source" and any(sign in options.path for sign in "*?["):
-        raise _refuse(end, "path", "Flink reads a file, or a directory with all that is below it, and knows no patterns.", "Name the directory.")
+        raise _refuse(
+            end, "path", "Flink reads a file, or a directory with all that is below it, and knows no patterns.", f"Name the directory{BY_WORKERS}"
+        )
     if end.role == "sink" and PurePath(options.path).suffix and not options.path.endswith("/"):
         raise _refuse(end, "path", "Flink writes a directory of files, never one file.", 'End the path with "/".')
     if options.part_suffix:

@@ -4,6 +4,7 @@ from fluxline.connectors.base import Connector
 from fluxline.connectors.kafka.flink import FLINK
 from fluxline.connectors.kafka.metadata import METADATA
 from fluxline.connectors.kafka.options import KafkaOptions
+from fluxline.connectors.kafka.probe import probe
 from fluxline.connectors.kafka.sink import KafkaSink
 from fluxline.connectors.kafka.source import KafkaSource
 
@@ -17,4 +18,5 @@ CONNECTOR = Connector(
     upserts=True,
     flink=FLINK,
     metadata=METADATA,
+    probe=probe,
 )

@@ -218,7 +218,8 @@ def make_blocks(messages: list[Any], values: list[bytes | None], metadata: Metad
         offsets = np.array([message.offset() for message in messages], dtype=np.int64)
     bounds = np.zeros(count + 1, dtype=np.int64)
     np.cumsum(np.fromiter(map(len, records), np.int64, count) + 1, out=bounds[1:])
-    whole = Bytes(b"\n".join(records) + b"\n", first, bounds, offsets, metadata=metadata.columns(messages[0].partition(), messages, offsets))
+    columns, logged_ms = metadata.columns(messages[0].partition(), messages, offsets), metadata.logged_ms(messages)
+    whole = Bytes(b"\n".join(records) + b"\n", first, bounds, offsets, metadata=columns, logged_ms=logged_ms)
     blocks, start = [], 0
     while start < count:
         stop = max(start + 1, int(np.searchsorted(bounds, bounds[start] + BLOCK_BYTES_MAX, side="right")) - 1)
@@ -235,4 +236,6 @@ def part_of(block: Bytes, first: int, stop: int) -> Bytes:
         return block
     bounds = block.bounds[first : stop + 1]
     metadata = None if block.metadata is None else {name: column.slice(first, stop) for name, column in block.metadata.items()}
-    return Bytes(block.data[bounds[0] : bounds[-1]], int(block.positions[first]), bounds - bounds[0], block.positions[first:stop], metadata=metadata)
+    logged_ms = None if block.logged_ms is None else block.logged_ms[first:stop]
+    data, positions = block.data[bounds[0] : bounds[-1]], block.positions[first:stop]
+    return Bytes(data, int(positions[0]), bounds - bounds[0], positions, metadata=metadata, logged_ms=logged_ms)

@@ -43,7 +43,7 @@ def table_options(end: FlinkEnd) -> Mapping[str, str]:
     assert isinstance(options, KafkaOptions) and end.format is not None, "topics have these options and a format"
     found = {"connector": "upsert-kafka" if end.updating else "kafka", "topic": options.topic or end.name, **_client(end, options)}
     if end.role == "source":
-        return {**found, **_start(options, bounded=end.bounded), "format": end.format, **end.format_options}
+        return {**found, **_start(options, end.group, bounded=end.bounded), "format": end.format, **end.format_options}
     if options.partitioner not in _PARTITIONERS:
         raise _refuse(end, "partitioner", "Flink's client chooses a partition by murmur2 of the key.", 'Leave it at "murmur2_random".')
     if end.transactions is None:
@@ -95,12 +95,13 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _start(options: KafkaOptions, *, bounded: bool) -> dict[str, str]:
-    """Where reading begins and ends; nothing is committed to a group."""
+def _start(options: KafkaOptions, group: str | None, *, bounded: bool) -> dict[str, str]:
+    """Where reading begins and ends; offsets are committed to a group that is the source's alone, for people to see, or to none."""
+    shows = group if options.start == "earliest" else None  # Elsewhere nobody could say where it began.
     found = {
-        "properties.group.id": options.group_id or GROUP,
+        "properties.group.id": shows or options.group_id or GROUP,
         "properties.isolation.level": "read_committed",
-        "properties.commit.offsets.on.checkpoint": "false",
+        "properties.commit.offsets.on.checkpoint": _text(shows is not None),
         "scan.startup.mode": STARTUP_MODES[options.start],
     }
     if options.start == "group":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fluxline.connectors.kafka.client import Troubles, connect, library, make, partitions_of, refusal
-from fluxline.limits import KAFKA_ANSWER_SECONDS, KAFKA_CONNECT_ATTEMPTS, KAFKA_CONSUME_RECORDS, KAFKA_GROUP_WAIT_SECONDS
+from fluxline.limits import KAFKA_ANSWER_SECONDS, KAFKA_CONNECT_ATTEMPTS, KAFKA_FILL_SECONDS, KAFKA_GROUP_RECORDS, KAFKA_GROUP_WAIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,13 +76,15 @@ class GroupReader:
         self._consumer.subscribe([topic], on_assign=self._take, on_revoke=self._give_back, on_lost=self._lose)
 
     def read(self) -> Records | None:
-        """What has come, at most KAFKA_CONSUME_RECORDS; None after a short wait for nothing.
+        """What has come, at most KAFKA_GROUP_RECORDS; None after a short wait for nothing.
 
         Raises:
             ExternalError: as above.
         """
         try:
-            messages = self._consumer.consume(KAFKA_CONSUME_RECORDS, KAFKA_GROUP_WAIT_SECONDS)
+            messages = self._consumer.consume(1, KAFKA_GROUP_WAIT_SECONDS)  # asked for more, it would wait for all of them
+            if messages:
+                messages += self._consumer.consume(KAFKA_GROUP_RECORDS - 1, KAFKA_FILL_SECONDS)
         except library().KafkaException as error:
             raise refusal(error.args[0], self._topic, "read", self._troubles) from error
         if self.error is not None:
@@ -191,6 +193,30 @@ def positions(options: KafkaOptions, topic: str, group: str) -> Mapping[int, tup
         consumer.close()
 
 
+def begin_group(options: KafkaOptions, topic: str, group: str) -> Mapping[int, int]:
+    """Let a group that has no members go on at the topic's beginning; the first offset of each partition.
+
+    Raises:
+        ExternalError: FLX-4401 to FLX-4405.
+    """
+    kafka, troubles = library(), Troubles()
+    consumer = make("Consumer", options, {"group.id": group, "enable.auto.commit": False}, troubles)
+    try:
+        numbers = partitions_of(topic, connect(consumer, options, troubles))
+        parts = [kafka.TopicPartition(topic, number) for number in numbers]
+        first = {part.partition: int(consumer.get_watermark_offsets(part, timeout=KAFKA_ANSWER_SECONDS)[0]) for part in parts}
+        _committed(consumer, parts)  # Waits until the coordinator is ready.
+        marks = [kafka.TopicPartition(topic, number, offset) for number, offset in first.items()]
+        failure = next((item.error for item in consumer.commit(offsets=marks, asynchronous=False) if item.error is not None), None)
+        if failure is not None:
+            raise refusal(failure, topic, "commit offsets of", troubles)
+        return first
+    except kafka.KafkaException as error:
+        raise refusal(error.args[0], topic, "commit offsets of", troubles) from error
+    finally:
+        consumer.close()
+
+
 def partition_count(options: KafkaOptions, topic: str) -> int:
     """How many partitions a topic has.
 
@@ -201,6 +227,26 @@ def partition_count(options: KafkaOptions, topic: str) -> int:
     consumer = make("Consumer", options, {"group.id": "fluxline"}, troubles)
     try:
         return len(partitions_of(topic, connect(consumer, options, troubles)))
+    finally:
+        consumer.close()
+
+
+def ends(options: KafkaOptions, topic: str) -> Mapping[int, int] | None:
+    """Per partition of a topic, the offset behind its last record; None where there is no such topic.
+
+    Raises:
+        ExternalError: FLX-4401, FLX-4402, FLX-4405.
+    """
+    kafka, troubles = library(), Troubles()
+    consumer = make("Consumer", options, {"group.id": "fluxline"}, troubles)
+    try:
+        topics = connect(consumer, options, troubles)
+        if topic not in topics:
+            return None
+        numbers = partitions_of(topic, topics)
+        return {number: consumer.get_watermark_offsets(kafka.TopicPartition(topic, number), timeout=KAFKA_ANSWER_SECONDS)[1] for number in numbers}
+    except kafka.KafkaException as error:
+        raise refusal(error.args[0], topic, "look at", troubles) from error
     finally:
         consumer.close()
 

@@ -1,16 +1,18 @@
-"""What Kafka knows of a record beside its value: columns of a source that are declared with `Metadata("...")`.
+"""What Kafka knows of a record beside its value: columns of a source that are declared with `Metadata("...")`, and when it was logged.
 
 The names are Flink's: `offset`, `partition`, `timestamp`, `key`, `headers`.
 """
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from fluxline.batch import Column
+from fluxline.connectors.kafka.client import library
 from fluxline.schema import BIGINT, INT, parse_type, timestamp
 
 if TYPE_CHECKING:
@@ -31,14 +33,19 @@ METADATA: dict[str, tuple[LogicalType, ...]] = {
 
 
 class Metadata:
-    """Makes the columns that a schema asks for."""
+    """Makes the columns that a schema asks for, and the times of logging where they are asked for."""
 
-    def __init__(self, schema: TableSchema) -> None:
+    def __init__(self, schema: TableSchema, *, logged: bool = False) -> None:
         self._fields = [item for item in schema if item.metadata is not None]
+        self._logged = logged
 
     def columns(self, partition: int, messages: list[Any], offsets: Int64s) -> Mapping[str, Column] | None:
         """The columns of the messages of one partition, by name of the field; None where none is asked for."""
         return {item.name: _column(item, partition, messages, offsets) for item in self._fields} or None
+
+    def logged_ms(self, messages: list[Any]) -> Int64s | None:
+        """When each message was logged, in ms, negative where nobody knows; None where it is not asked for."""
+        return _logged_ms(messages) if self._logged else None
 
 
 def _column(item: Field, partition: int, messages: list[Any], offsets: Int64s) -> Column:
@@ -48,9 +55,13 @@ def _column(item: Field, partition: int, messages: list[Any], offsets: Int64s) -
         kind = np.int32 if item.type.root == "INT" else np.int64
         return Column(np.full(len(messages), partition, dtype=kind))
     if item.metadata == "timestamp":
-        return Column(np.array([message.timestamp()[1] for message in messages], dtype=np.int64).astype("datetime64[ms]"))
+        return Column(_logged_ms(messages).astype("datetime64[ms]"))
     if item.metadata == "key":
         return Column(pl.Series([message.key() for message in messages], dtype=pl.Binary))
     assert item.metadata == "headers", f"the planner refuses metadata {item.metadata}"
     pairs = [[{"key": key, "value": value} for key, value in message.headers() or ()] for message in messages]
     return Column(pl.Series(pairs, dtype=_HEADERS))
+
+
+def _logged_ms(messages: list[Any]) -> Int64s:
+    return np.fromiter(map(itemgetter(1), map(library().Message.timestamp, messages)), np.int64, len(messages))

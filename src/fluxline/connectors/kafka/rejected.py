@@ -25,14 +25,14 @@ class RejectedTopic:
         self._producer = make("Producer", options, PRODUCER, self._troubles)
         self._lost: Any = None
 
-    def put(self, key: bytes | None, value: bytes | None, reject: Reject, place: Sequence[int]) -> None:
+    def put(self, key: bytes | None, value: bytes | None, reject: Reject, place: Sequence[int | str]) -> None:
         """Take a record.
 
         Args:
             key: its key.
             value: its value.
             reject: why it comes here.
-            place: partition and offset that it had.
+            place: partition and offset, or position, that it had.
         """
         partition, offset = place
         headers = {"reason": reject.reason, "detail": reject.detail, "partition": str(partition), "offset": str(offset)}

@@ -92,7 +92,7 @@ class KafkaSource:
         ours = {**OURS, **({"group.id": options.group_id} if options.group_id else {})}
         self._asker = make("Consumer", options, ours, self._troubles)
         consumer = make("Consumer", options, ours, self._troubles)
-        self._fetcher = Fetcher(consumer, self._topic, Metadata(context.schema), self._troubles, self._expired)
+        self._fetcher = Fetcher(consumer, self._topic, Metadata(context.schema, logged=context.logged), self._troubles, self._expired)
         self._first: list[int] | None = None
         self._known: list[int] = []
         self._closed = False

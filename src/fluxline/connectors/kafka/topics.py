@@ -9,21 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 from fluxline.connectors.kafka.client import Troubles, connect, library, make, partitions_of, refusal
 from fluxline.errors import ExternalError
-from fluxline.limits import KAFKA_ANSWER_SECONDS, KAFKA_CONNECT_ATTEMPTS, KAFKA_METADATA_SECONDS
+from fluxline.limits import (
+    KAFKA_ANSWER_SECONDS,
+    KAFKA_CONNECT_ATTEMPTS,
+    KAFKA_DELIVERY_POLL_SECONDS,
+    KAFKA_METADATA_SECONDS,
+    KAFKA_REMOVED_ROUNDS,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fluxline.connectors.kafka.options import KafkaOptions
 
 
-def ensure_topic(options: KafkaOptions, topic: str, *, partitions: int | None = None) -> bool:
+def ensure_topic(options: KafkaOptions, topic: str, *, partitions: int | None = None, settings: Mapping[str, object] | None = None) -> bool:
     """Make the topic if it is missing and `create_topics` says so; compare it with what is declared; whether it was made.
 
     Args:
         options: what is declared.
         topic: its name.
         partitions: how many one that is made gets, where the options declare no number.
+        settings: what one that is made is set to, where the options declare nothing else.
 
     Raises:
         ResourceMissing: FLX-4403, it is missing and is not to be made.
@@ -34,14 +41,37 @@ def ensure_topic(options: KafkaOptions, topic: str, *, partitions: int | None = 
     troubles = Troubles()
     admin = make("AdminClient", options, {"reconnect.backoff.max.ms": 1_000}, troubles)
     topics = connect(admin, options, troubles)
-    made = topic not in topics and options.create_topics and _create(admin, options, topic, partitions, troubles)
+    made = topic not in topics and options.create_topics and _create(admin, options, topic, partitions, settings or {}, troubles)
     attempt = 0
     while topic not in topics and options.create_topics and attempt < KAFKA_CONNECT_ATTEMPTS:
         if attempt:
             admin.poll(KAFKA_METADATA_SECONDS)  # The brokers learn of a new topic one by one.
         topics = connect(admin, options, troubles)
         attempt += 1
-    partitions_of(topic, topics)
+    _compare(admin, options, topic, topics, troubles)
+    return made
+
+
+def look_at_topic(options: KafkaOptions, topic: str) -> int | None:
+    """How many partitions the topic has, which is as the options declare it; None where it is missing and opening would make it.
+
+    Raises:
+        ResourceMissing: FLX-4403, it is missing and would not be made.
+        ExternalError: FLX-4406, it differs from what is declared.
+        Unauthorized: FLX-4402, we are not let in, or may not describe it.
+        ConnectionLost: FLX-4401, no broker answers.
+    """
+    troubles = Troubles()
+    admin = make("AdminClient", options, {"reconnect.backoff.max.ms": 1_000}, troubles)
+    topics = connect(admin, options, troubles)
+    if topic not in topics and options.create_topics:
+        return None
+    return _compare(admin, options, topic, topics, troubles)
+
+
+def _compare(admin: Any, options: KafkaOptions, topic: str, topics: dict[str, Any], troubles: Troubles) -> int:
+    """Refuse a topic that is not there, or not as it is declared; its partitions."""
+    numbers = partitions_of(topic, topics)
     differences = drift(options, topics[topic], _settings(admin, options, topic, troubles))
     if differences:
         raise ExternalError(
@@ -50,7 +80,7 @@ def ensure_topic(options: KafkaOptions, topic: str, *, partitions: int | None = 
             detail=" ".join(differences),
             hint="Declare it as it is, or change it with Kafka's own tools; a topic that is there is never changed by Fluxline.",
         )
-    return made
+    return len(numbers)
 
 
 def drift(options: KafkaOptions, found: Any, settings: dict[str, str]) -> list[str]:
@@ -80,7 +110,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _create(admin: Any, options: KafkaOptions, topic: str, partitions: int | None, troubles: Troubles) -> bool:
+def _create(admin: Any, options: KafkaOptions, topic: str, partitions: int | None, settings: Mapping[str, object], troubles: Troubles) -> bool:
     """Make the topic; False when somebody else did meanwhile."""
     kafka = library()
     number = options.partitions or partitions
@@ -88,7 +118,7 @@ def _create(admin: Any, options: KafkaOptions, topic: str, partitions: int | Non
         topic,
         num_partitions=-1 if number is None else number,
         replication_factor=-1 if options.replication_factor is None else options.replication_factor,
-        config={name: config_text(value) for name, value in options.topic_config.items()},
+        config={name: config_text(value) for name, value in {**settings, **options.topic_config}.items()},
     )
     try:
         admin.create_topics([wanted], request_timeout=KAFKA_ANSWER_SECONDS)[topic].result()
@@ -122,7 +152,7 @@ def _settings(admin: Any, options: KafkaOptions, topic: str, troubles: Troubles)
 
 
 def remove_topics(options: KafkaOptions, topics: Sequence[str]) -> None:
-    """Take topics away; one that is not there is no error.
+    """Take topics away, and wait until the brokers list them no more; one that is not there is no error.
 
     Raises:
         ConnectionLost: FLX-4401.
@@ -137,3 +167,7 @@ def remove_topics(options: KafkaOptions, topics: Sequence[str]) -> None:
         except kafka.KafkaException as error:
             if error.args[0].code() != kafka.KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise refusal(error.args[0], topic, "remove", troubles) from error
+    for _round in range(KAFKA_REMOVED_ROUNDS):
+        if connect(admin, options, troubles).keys().isdisjoint(topics):
+            return
+        admin.poll(KAFKA_DELIVERY_POLL_SECONDS)

@@ -1,7 +1,7 @@
 """From the bytes of a partition to a batch: a format decodes, misfits are rejected with their reason and position.
 
-The event time is judged here too: a row without one (`no_event_time`) or too far ahead of the clock (`too_far_ahead`)
-is rejected before it can move a watermark.
+The event time is judged here too: a row without one (`no_event_time`), or too far ahead (`too_far_ahead`) of the time at which a log
+took it, else of the clock, is rejected before it can move a watermark.
 """
 
 from __future__ import annotations
@@ -61,13 +61,14 @@ class DecodeStep:
     def decode(self, decoder: Decoder, read: Bytes, bounds: Int64s, partition: str) -> Judged:
         """The records `data[bounds[i]:bounds[i + 1]]` of what was read of a partition."""
         decoded = decoder.decode(read.data, bounds)
+        logged_ms = read.logged_ms if read.logged_ms is None or decoded.records is None else read.logged_ms[decoded.records]
         if not self._metadata:
-            return self._judge(decoded, partition)
+            return self._judge(decoded, partition, logged_ms)
         assert read.metadata is not None, "a source knows the metadata that it was opened for"
         columns = dict(decoded.columns)
         for name in self._metadata:
             columns[name] = read.metadata[name] if decoded.records is None else read.metadata[name].take(decoded.records)
-        return self._judge(replace(decoded, columns=columns), partition)
+        return self._judge(replace(decoded, columns=columns), partition, logged_ms)
 
     def of_rows(self, batch: Batch, partition: str) -> Judged:
         """Rows that a connector gives as columns."""
@@ -76,12 +77,14 @@ class DecodeStep:
         records = None if healthy is None else np.flatnonzero(healthy)
         columns = decoded if healthy is None else {name: column.take(healthy) for name, column in decoded.items()}
         count = batch.rows if healthy is None else int(np.count_nonzero(healthy))
-        return self._judge_columns(columns, count, records, rejects, partition)
+        return self._judge_columns(columns, count, records, rejects, partition, None)
 
-    def _judge(self, decoded: Decoded, partition: str) -> Judged:
-        return self._judge_columns(dict(decoded.columns), decoded.rows, decoded.records, list(decoded.rejects), partition)
+    def _judge(self, decoded: Decoded, partition: str, logged_ms: Int64s | None) -> Judged:
+        return self._judge_columns(dict(decoded.columns), decoded.rows, decoded.records, list(decoded.rejects), partition, logged_ms)
 
-    def _judge_columns(self, columns: dict[str, Column], rows: int, records: Int64s | None, rejects: list[Reject], partition: str) -> Judged:
+    def _judge_columns(
+        self, columns: dict[str, Column], rows: int, records: Int64s | None, rejects: list[Reject], partition: str, logged_ms: Int64s | None
+    ) -> Judged:
         if self._time_name is None:
             return Judged(self._batch(columns, rows, partition), None, rejects, {})
         failed: Mask | None = None
@@ -97,7 +100,7 @@ class DecodeStep:
             missing = missing | failed
         ahead = np.zeros(rows, dtype=np.bool_)
         if self._skew_ms is not None:
-            ahead = (times_ms > self._clock.now_ms() + self._skew_ms) & ~missing
+            ahead = (times_ms > self._latest_ms(logged_ms)) & ~missing
         unfit = missing | ahead
         columns[self._time_name] = Column(time.values)
         if not bool(unfit.any()):
@@ -109,10 +112,20 @@ class DecodeStep:
                 rejects.append(Reject(index, "no_event_time", f'Column "{self._time_name}" is missing or null, and event time is needed.'))
             else:
                 late_known[index] = int(times_ms[row])
-                rejects.append(Reject(index, "too_far_ahead", f'Column "{self._time_name}" is more than max_future_skew ahead of the clock.'))
+                of_what = "the clock" if logged_ms is None else "the time at which the record was logged"
+                rejects.append(Reject(index, "too_far_ahead", f'Column "{self._time_name}" is more than max_future_skew ahead of {of_what}.'))
         kept = {name: column.take(~unfit) for name, column in columns.items()}
         rejects.sort(key=lambda reject: reject.index)
         return Judged(self._batch(kept, int(np.count_nonzero(~unfit)), partition), times_ms[~unfit], rejects, late_known)
+
+    def _latest_ms(self, logged_ms: Int64s | None) -> Int64s | int:
+        """The latest event time that a row may have: by when it was logged, where its log tells, else by the clock."""
+        assert self._skew_ms is not None
+        now_ms = self._clock.now_ms()
+        if logged_ms is None:
+            return now_ms + self._skew_ms
+        latest: Int64s = np.where(logged_ms < 0, now_ms, logged_ms) + self._skew_ms
+        return latest
 
     def _batch(self, columns: dict[str, Column], rows: int, partition: str) -> Batch:
         return Batch({name: columns[name] for name in columns if name in self._output or name in self.schema}, rows, partition)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fluxline.connectors.base import SinkContext, SourceContext
 from fluxline.engines.embedded.compile import OperatorGraph, compile_plan
+from fluxline.engines.embedded.refused import RefusedRows
 from fluxline.engines.embedded.rejects import RejectWriter
 from fluxline.engines.embedded.saved_state import SavedStop
 from fluxline.engines.embedded.sink import SinkTask
@@ -23,6 +24,7 @@ from fluxline.telemetry import EdgeCount, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from fluxline.batch import Batch
     from fluxline.clock import Clock
@@ -41,12 +43,14 @@ class MachineSettings:
         fresh: nothing of an earlier run is continued; sinks may clear what it left.
         rejected_share_max: share of a source's first records that may be rejected.
         run_id: identity of the state.
+        directory: of the pipeline's state, where rows are kept that a sink's system refuses; None: they are only counted.
     """
 
     run_id: str
     bounded: bool = False
     fresh: bool = False
     rejected_share_max: float = 0.5
+    directory: Path | None = None
 
 
 class Machine:
@@ -146,7 +150,8 @@ class Machine:
     def _open_source(self, scan: nodes.Scan, endpoint: Endpoint) -> SourceTask:
         connector, schema = endpoint.connector, scan.decoded
         assert connector.source is not None, "the planner refuses a source that cannot be read"
-        source = connector.source(SourceContext(scan.source, endpoint.options, schema, endpoint.directory, self.clock, self.settings.bounded))
+        logged = scan.strategy is not None and scan.strategy.max_future_skew_ms is not None
+        source = connector.source(SourceContext(scan.source, endpoint.options, schema, endpoint.directory, self.clock, self.settings.bounded, logged))
 
         def make_decoder() -> Decoder | None:
             if endpoint.format is None:
@@ -161,7 +166,15 @@ class Machine:
     def _open_sink(self, sink: nodes.Sink, endpoint: Endpoint, receipt: Mapping[str, object] | None) -> SinkTask:
         context = sink_context(sink, endpoint, self.clock, self.settings, receipt)
         assert endpoint.connector.sink is not None, "the planner refuses a sink that cannot be written"
-        return SinkTask(self.graph.names[sink], sink, endpoint.connector.sink(context), context.encoder)
+        return SinkTask(self.graph.names[sink], sink, endpoint.connector.sink(context), context.encoder, self._refused(sink))
+
+    def _refused(self, sink: nodes.Sink) -> RefusedRows | None:
+        """Where refused rows of a sink go."""
+        if self.settings.directory is None:
+            return None
+        time = None if sink.input.time is None else sink.input.time.column
+        writer = RejectWriter(self.plan.name, self.clock, time, json_rows(sink.schema))
+        return RefusedRows(self.settings.directory, sink.name, writer)
 
     def _restore(self, stop: SavedStop) -> None:
         """Take over a saved stop.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from fluxline.batch import Int64s
     from fluxline.clock import Clock
+    from fluxline.formats.base import Reject
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,15 @@ class RejectWriter:
     encode: Callable[[Batch], Sequence[bytes]] | None = None
 
     def of_rows(self, operator: str, rows: Batch, reason: str, detail: str, rule: str | None) -> Batch:
-        """Rows of an operator's input that failed there."""
+        """Rows of an operator's input that failed there, all for the same reason."""
+        return self._of_rows(operator, rows, [reason] * rows.rows, [detail] * rows.rows, [rule] * rows.rows)
+
+    def of_refused(self, operator: str, batch: Batch, refused: Sequence[Reject]) -> Batch:
+        """Those rows of a batch that a sink's system refused."""
+        rows = batch.take(np.array([reject.index for reject in refused], dtype=np.int64))
+        return self._of_rows(operator, rows, [reject.reason for reject in refused], [reject.detail for reject in refused], None)
+
+    def _of_rows(self, operator: str, rows: Batch, reasons: Sequence[str], details: Sequence[str], rules: Sequence[str | None] | None) -> Batch:
         records = list(self.encode(rows)) if self.encode is not None else [None] * rows.rows
         event_times: Int64s | None = None
         if self.time_column is not None and self.time_column in rows.columns:
@@ -48,8 +57,8 @@ class RejectWriter:
             assert isinstance(values, np.ndarray)
             event_times = values.astype("datetime64[ms]").astype(np.int64)
         return self.build(
-            operator, reasons=[reason] * rows.rows, details=[detail] * rows.rows, rules=[rule] * rows.rows, records=records,
-            partition=rows.partition or None, positions=[None] * rows.rows, event_times=None if event_times is None else event_times.tolist(),
+            operator, reasons=reasons, details=details, rules=rules, records=records, partition=rows.partition or None,
+            positions=[None] * rows.rows, event_times=None if event_times is None else event_times.tolist(),
         )  # fmt: skip
 
     def build(

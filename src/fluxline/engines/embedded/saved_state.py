@@ -3,6 +3,7 @@
     <directory>/<pipeline>/lock            held by the process that runs the pipeline
     <directory>/<pipeline>/running.json    there while it runs; left behind by a crash
     <directory>/<pipeline>/stop-000007/    manifest.json, and one Arrow file per frame of an operator's state
+    <directory>/<pipeline>/refused/        the rows that the system of a sink refused, one file for each sink
 
 A stop is written beside under another name, made durable, and takes its place by a rename: it is whole or not there.
 """
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STATE_FORMAT_VERSION = 1
+REFUSED = "refused"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 
@@ -140,11 +142,14 @@ class StateDirectory:
             shutil.rmtree(self.path / f"stop-{number:06}", ignore_errors=True)
 
     def clear(self) -> list[str]:
-        """Forget all stops; returns what was removed."""
+        """Forget all stops and refused rows; returns what was removed."""
         removed = []
         for number in self._numbers():
             shutil.rmtree(self.path / f"stop-{number:06}")
             removed.append(f"stop-{number:06}")
+        if (self.path / REFUSED).is_dir():
+            shutil.rmtree(self.path / REFUSED)
+            removed.append(REFUSED)
         self.finish()
         return removed
 

@@ -11,12 +11,13 @@ from fluxline.engines.embedded.changelog import without_updates
 from fluxline.telemetry import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from fluxline.batch import Batch
     from fluxline.connectors.base import SinkWriter
     from fluxline.engines.embedded.operator import Edge
-    from fluxline.formats.base import Encoder
+    from fluxline.engines.embedded.refused import RefusedRows
+    from fluxline.formats.base import Encoder, Reject
     from fluxline.plan.nodes import Sink
 
 _log = logging.getLogger("fluxline.engine")
@@ -25,13 +26,14 @@ _log = logging.getLogger("fluxline.engine")
 class SinkTask:
     """Writes rows and counts what the system acknowledged (`used`) or refused. Used by one thread at a time."""
 
-    def __init__(self, name: str, node: Sink, writer: SinkWriter, encoder: Encoder | None) -> None:
+    def __init__(self, name: str, node: Sink, writer: SinkWriter, encoder: Encoder | None, refused: RefusedRows | None) -> None:
         self.name = name
         self.node = node
         self.ledger = Ledger()
         self.lock = threading.Lock()
         self._writer = writer
         self._encoder = encoder
+        self._refused = refused
         self._columns = node.schema.names()
         self._unflushed = False
         self._taken: deque[Batch] = deque()
@@ -58,13 +60,21 @@ class SinkTask:
         written = self._writer.write(visible, encoded)
         self._unflushed = True
         if written.rejects:
-            first = min(written.rejects, key=lambda reject: reject.index)
-            _log.warning('sink "%s": %d of %d rows refused, the first: %s', self.node.name, len(written.rejects), batch.rows, first.detail)
+            self._keep(visible, written.rejects)
         with self.lock:
             self._taken.popleft()
             self.ledger.used += written.acknowledged
             for reject in written.rejects:
                 self.ledger.reject(reject.reason)
+
+    def _keep(self, rows: Batch, refused: Sequence[Reject]) -> None:
+        """Keep what the system refused, and say so."""
+        where = ""
+        if self._refused is not None:
+            self._refused.put(self.name, rows, refused)
+            where = f"; kept in {self._refused.path}"
+        first = min(refused, key=lambda reject: reject.index)
+        _log.warning('sink "%s": %d of %d rows refused%s; the first: %s', self.node.name, len(refused), rows.rows, where, first.detail)
 
     def flush(self) -> None:
         """Make what was written visible to readers."""
@@ -82,4 +92,6 @@ class SinkTask:
 
     def close(self) -> None:
         """Let go of the system."""
+        if self._refused is not None:
+            self._refused.close()
         self._writer.close()

@@ -60,6 +60,26 @@ class SourceEvent:
         return found if self.rejected is None else found | {f"{source}/rejected": self.rejected.rows}
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """The records of one read as they came.
+
+    Attributes:
+        data: with all of them.
+        bounds: where each begins.
+        lines: whether they are lines of a stream; what a log gave has one line feed behind it, and ends as it was written.
+    """
+
+    data: bytes
+    bounds: Int64s
+    lines: bool
+
+    def record(self, index: int) -> bytes:
+        """One record, without what stood between it and the next."""
+        found = bytes(self.data[self.bounds[index] : self.bounds[index + 1]]).removesuffix(b"\n")
+        return found.removesuffix(b"\r") if self.lines else found
+
+
 @dataclass(slots=True)
 class PartitionState:
     """What is saved of a partition."""
@@ -228,7 +248,7 @@ class SourceTask:
             assert read.positions is not None, "records with bounds have positions"
             judged = self._decode.decode(partition.decoder, read, read.bounds, partition.name)
             partition.position = int(read.positions[-1]) + 1 if len(read.positions) else partition.position
-            return self._give(partition, judged, len(read.bounds) - 1, (read.data, read.bounds), read.positions)
+            return self._give(partition, judged, len(read.bounds) - 1, Raw(read.data, read.bounds, lines=False), read.positions)
         start = read.start - len(partition.carry)
         data = partition.carry + read.data if partition.carry else read.data
         bounds = partition.decoder.split(data, final=read.final)
@@ -236,9 +256,9 @@ class SourceTask:
         partition.carry = data[consumed:]
         partition.position = start + consumed
         judged = self._decode.decode(partition.decoder, Bytes(data, start), bounds, partition.name)
-        return self._give(partition, judged, len(bounds) - 1, (data, bounds), start + bounds[:-1])
+        return self._give(partition, judged, len(bounds) - 1, Raw(data, bounds, lines=True), start + bounds[:-1])
 
-    def _give(self, partition: OpenPartition, judged: Judged, records: int, raw: tuple[bytes, Int64s] | None, positions: Int64s) -> SourceEvent:
+    def _give(self, partition: OpenPartition, judged: Judged, records: int, raw: Raw | None, positions: Int64s) -> SourceEvent:
         """Count the records, follow their time, and make the event."""
         still_first = REJECT_CHECK_RECORDS - self.ledger.read
         self.ledger.read += records
@@ -252,6 +272,8 @@ class SourceTask:
         if judged.times_ms is not None and batch.rows:
             assert self._scan.strategy is not None
             before = partition.watermark.take(judged.times_ms, self._scan.strategy)
+            if self._scan.strategy.lateness == "operator":
+                before = self.watermark.before(before, [other.watermark for other in self._open.values() if other is not partition])
             batch = Batch(batch.columns, batch.rows, batch.partition, before)
         batch = self._filtered(batch)
         self.ledger.used += batch.rows
@@ -267,13 +289,12 @@ class SourceTask:
         self.ledger.filtered += int(np.count_nonzero(~keep))
         return batch.take(keep)
 
-    def _rejected_rows(self, partition: OpenPartition, judged: Judged, raw: tuple[bytes, Int64s] | None, positions: Int64s) -> Batch | None:
+    def _rejected_rows(self, partition: OpenPartition, judged: Judged, raw: Raw | None, positions: Int64s) -> Batch | None:
         if not judged.rejects:
             return None
         records: list[bytes | None] = [None] * len(judged.rejects)
         if raw is not None:
-            data, bounds = raw
-            records = [bytes(data[bounds[reject.index] : bounds[reject.index + 1]]).rstrip(b"\r\n") for reject in judged.rejects]
+            records = [raw.record(reject.index) for reject in judged.rejects]
         if self.first_reject is None:
             self.first_reject = (judged.rejects[0], records[0] or b"")
         if not self._options.wants_rejected:

@@ -71,6 +71,11 @@ class SourceWatermark:
             self.watermark = max(self.watermark, min(active))
         return self.watermark
 
+    def before(self, own: Int64s, others: list[PartitionWatermark]) -> Int64s:
+        """The source's watermark before each row of one partition, given that partition's own and the others, which stand still meanwhile."""
+        active = [partition.watermark for partition in others if not partition.idle]
+        return np.maximum(np.minimum(own, min(active)) if active else own, self.watermark)
+
     def known(self) -> int | None:
         """The watermark in ms, or None before the first."""
         return None if self.watermark == MIN_WATERMARK else self.watermark

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fluxline.dialect import tree
 from fluxline.dialect.printer import print_script, print_statement
+from fluxline.engines.flink.broken import FROM, NO_PARTITION, ROW_TEXT, broken_rows, know_their_partition, shown_expectations
 from fluxline.engines.flink.expressions import measure_term, to_term
 from fluxline.engines.flink.key_groups import GROUPS
 from fluxline.engines.flink.late import SEEN, is_late
@@ -33,7 +34,7 @@ class Compiled:
     """What is submitted.
 
     Attributes:
-        statements: tables and views, then the statement set.
+        statements: functions, tables and views, then the statement set.
         properties: settings of the session.
         warnings: in which points the job differs from the embedded engine, full sentences.
         secrets: the options of WITH (...) that people are not shown.
@@ -68,13 +69,14 @@ def compile_plan(
     partitions: Mapping[str, int] | None = None,
     parallelism: int | None = None,
     transactions: str | None = None,
+    heartbeats: bool = False,
 ) -> Compiled:
     """The statements of a plan whose ends are resolved; the other arguments are those of `Settings`.
 
     Raises:
         UnsupportedByEngine: FLX-2650 to FLX-2654; with several problems FLX-2654 lists all of them.
     """
-    settings = Settings(bounded, partitions or {}, parallelism, transactions)
+    settings = Settings(bounded, partitions or {}, parallelism, transactions, heartbeats)
     return _Compiler(plan, sources, sinks, settings).compile()
 
 
@@ -98,11 +100,15 @@ class _Compiler:
         self.problems: list[UnsupportedByEngine] = []
         ordered = plan.nodes()
         self.readers = Counter(part for node in ordered for part in dict.fromkeys(node.inputs))
+        self.readers.update(node.input for node in shown_expectations(plan))  # Once more for those that break a rule.
         self.judged = needs_partitions(plan)
+        self.traced = know_their_partition(plan)
         self.rejected = {node.input for node in ordered if isinstance(node, nodes.Rejected)}
         self.taken = {scan.source for scan in plan.scans()}
 
     def compile(self) -> Compiled:
+        if shown_expectations(self.plan):
+            self.statements.append(ROW_TEXT)
         for node in self.plan.nodes():
             try:
                 self.add(node)
@@ -121,7 +127,7 @@ class _Compiler:
         """Declare what the node needs: a table, a view, or nothing."""
         if isinstance(node, nodes.Scan):
             endpoint = self.sources[node.source]
-            shown = Shown(partition=node in self.judged, rejects=node in self.rejected)
+            shown = Shown(partition=node in self.judged, rejects=node in self.rejected, origin=node in self.traced)
             self.statements.append(source_table(node, endpoint, self.settings, shown))
             self.statements.append(tree.CreateView(self.view(node), source_view(node, endpoint, self.settings, shown)))
         elif isinstance(node, nodes.Sink):
@@ -147,13 +153,19 @@ class _Compiler:
             return tree.Table(self.view(node))
         return self.query(node)
 
-    def hidden(self, node: nodes.Node) -> tuple[tree.Item, ...]:
-        """The column that travels along for the late test, where somebody behind needs it."""
-        return (tree.Item(tree.Name(SEEN)),) if node in self.judged else ()
+    def hidden(self, node: nodes.Node, part: nodes.Node) -> tuple[tree.Item, ...]:
+        """The columns that travel along for the late test and for rejected rows, where somebody behind the node needs them."""
+        seen = (tree.Item(tree.Name(SEEN)),) if node in self.judged else ()
+        return (*seen, *self.origin(node, part))
 
-    def columns(self, node: nodes.Node) -> tuple[tree.Item, ...]:
-        """All columns of a node by name."""
-        return (*(tree.Item(tree.Name(field.name)) for field in node.schema), *self.hidden(node))
+    def origin(self, node: nodes.Node, part: nodes.Node) -> tuple[tree.Item, ...]:
+        if node not in self.traced:
+            return ()
+        return (tree.Item(tree.Name(FROM)) if part in self.traced else tree.Item(NO_PARTITION, FROM),)
+
+    def columns(self, node: nodes.Node, part: nodes.Node) -> tuple[tree.Item, ...]:
+        """All columns of a node by name, as they come from an input."""
+        return (*(tree.Item(tree.Name(field.name)) for field in node.schema), *self.hidden(node, part))
 
     def query_of(self, sink: nodes.Sink) -> tree.Query:
         """What is inserted: the visible columns, in the order of the table."""
@@ -162,13 +174,13 @@ class _Compiler:
     def query(self, node: nodes.Node) -> tree.Query:
         """The query of one step."""
         if isinstance(node, nodes.Filter):
-            return tree.Select(self.relation(node.input), self.columns(node), (to_term(node.predicate),))
+            return tree.Select(self.relation(node.input), self.columns(node, node.input), (to_term(node.predicate),))
         if isinstance(node, nodes.Project):
             return self.project(node)
         if isinstance(node, nodes.Expect):
             return self.expect(node)
         if isinstance(node, nodes.Union):
-            return tree.UnionAll(tuple(tree.Select(self.relation(part), self.columns(node)) for part in node.parts))
+            return tree.UnionAll(tuple(tree.Select(self.relation(part), self.columns(node, part)) for part in node.parts))
         if isinstance(node, nodes.WindowAggregate):
             return self.window(node)
         if isinstance(node, nodes.GroupAggregate):
@@ -177,8 +189,8 @@ class _Compiler:
             return tree.Select(self.relation(node.input), items, (), keys)
         if isinstance(node, nodes.Late):
             return self.late(node)
-        if isinstance(node, nodes.Rejected) and isinstance(node.input, nodes.Scan):
-            return rejected_rows(node.input, self.sources[node.input.source], self.plan.name, self.names[node.input])
+        if isinstance(node, nodes.Rejected):
+            return self.rejected_rows(node)
         raise self.refuse_step(node)
 
     def project(self, node: nodes.Project) -> tree.Query:
@@ -188,7 +200,7 @@ class _Compiler:
             items.append(tree.Item(term, None if term == tree.Name(column.name) else column.name))
         computed = {column.name for column in node.columns}
         items += [tree.Item(tree.Name(field.name)) for field in node.schema if field.name not in computed]
-        return tree.Select(self.relation(node.input), (*items, *self.hidden(node)))
+        return tree.Select(self.relation(node.input), (*items, *self.hidden(node, node.input)))
 
     def expect(self, node: nodes.Expect) -> tree.Query:
         if node.on_failure != "reject":
@@ -198,7 +210,7 @@ class _Compiler:
                 detail="Flink SQL neither counts single rows nor stops a job because of one.",
                 hint='Set on_failure="reject".',
             )
-        return tree.Select(self.relation(node.input), self.columns(node), tuple(to_term(rule.expression) for rule in node.rules))
+        return tree.Select(self.relation(node.input), self.columns(node, node.input), tuple(to_term(rule.expression) for rule in node.rules))
 
     def window(self, node: nodes.WindowAggregate) -> tree.Query:
         if node.window.kind != "tumble" or node.window.time != "event":
@@ -228,11 +240,27 @@ class _Compiler:
                 hint='Let the partition decide, lateness="partition", at the first window behind the source.',
             )
         items = tuple(tree.Item(tree.Name(field.name)) for field in node.schema)
-        return tree.Select(self.relation(window.input), items, (is_late(time, window.window),))
+        return tree.Select(self.relation(window.input), (*items, *self.origin(node, window.input)), (is_late(time, window.window),))
+
+    def rejected_rows(self, node: nodes.Rejected) -> tree.Query:
+        """The rejected rows of a source or of an expectation; their partition may travel on."""
+        of = node.input
+        if isinstance(of, nodes.Scan):
+            rows = rejected_rows(of, self.sources[of.source], self.plan.name, self.names[of], self.settings)
+        elif isinstance(of, nodes.Expect):
+            partition: tree.Term = tree.Name(FROM) if of.input in self.traced else NO_PARTITION
+            rows = broken_rows(of, self.relation(of.input), self.plan.name, self.names[of], partition)
+        else:
+            raise self.refuse_step(node)
+        if node in self.traced:
+            assert rows.items is not None, "it has the columns of rejected rows"
+            partition = next(item.term for item in rows.items if item.alias == "partition")
+            rows = replace(rows, items=(*rows.items, tree.Item(partition, FROM)))
+        return rows
 
     def refuse_step(self, node: nodes.Node) -> UnsupportedByEngine:
         if isinstance(node, nodes.Rejected):
-            detail = "There a value that cannot be computed fails the job, and rows that break an expectation are left out."
+            detail = "There a value that cannot be computed fails the job."
             return UnsupportedByEngine("FLX-2650", f'Flink cannot show the rejected rows of "{self.names[node.input]}"', detail=detail, hint=ADVICE)
         detail = "Python functions do not run on Flink in this version." if isinstance(node, nodes.MapBatches) else ""
         return UnsupportedByEngine("FLX-2650", f'Flink cannot run "{self.names[node]}"', detail=detail, hint=ADVICE)
@@ -265,8 +293,9 @@ class _Compiler:
             if endpoint.format is not None and scan not in self.rejected:
                 found.append(f'A record of source "{scan.source}" that cannot be decoded fails the job: no sink takes rejected ones.')
             found += self.warnings_of_time(scan, endpoint)
-        if any(isinstance(node, nodes.Expect) for node in self.plan.nodes()):
-            found.append("Rows that break an expectation are left out uncounted.")
+        for node in self.plan.nodes():
+            if isinstance(node, nodes.Expect) and node not in self.rejected:
+                found.append(f'Rows that break a rule of "{self.names[node]}" are left out uncounted: no sink takes its rejected rows.')
         found.append("A value that cannot be computed, such as a division by zero, fails the job instead of rejecting its row.")
         return tuple(found)
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fluxline.dialect import tree
+from fluxline.engines.flink.heartbeats import HEARTBEAT, IS_HEARTBEAT
 from fluxline.engines.flink.key_groups import spread_keys
 from fluxline.schema import timestamp
 
 if TYPE_CHECKING:
+    from fluxline.plan import nodes
     from fluxline.plan.node import TimeAttribute
     from fluxline.plan.window import Window
-    from fluxline.schema import LogicalType
 
 SEEN, ARRIVED, PARTITION = "$seen", "$arrived", "$partition"
 """Hidden columns: the largest event time of the row's partition so far, the time of arrival, the partition."""
@@ -27,10 +28,18 @@ def milliseconds(value: tree.Term) -> tree.Term:
     return tree.Spelled("EXTRACT(EPOCH FROM {0}) * 1000 + EXTRACT(MILLISECOND FROM {0})", (value,))
 
 
-def seen(event_time: str, kind: LogicalType, partitions: int | None) -> tree.Item:
-    """The largest event time of the row's partition, the row included; known partitions are spread over the subtasks."""
+def seen(scan: nodes.Scan, partitions: int | None, *, beats: bool) -> tree.Item:
+    """The largest event time of the row's partition, the row included; known partitions are spread over the subtasks.
+
+    A heartbeat (where there are any: `beats`) counts as the row that would give its watermark.
+    """
+    assert scan.event_time is not None and scan.strategy is not None
     # The cast: a time attribute cannot be aggregated as such.
-    value = tree.CastTo(tree.Name(event_time), timestamp(3, local=kind.root == "TIMESTAMP_LTZ"))
+    local = scan.event_time.expression.type.root == "TIMESTAMP_LTZ"
+    value: tree.Term = tree.CastTo(tree.Name(scan.event_time.name), timestamp(3, local=local))
+    if beats:
+        reached = tree.Spelled("{0} + {1}", (tree.Name(HEARTBEAT), tree.Interval(scan.strategy.effective_delay_ms)))
+        value = tree.CaseOf(((IS_HEARTBEAT, reached),), value)
     return tree.Item(tree.RunningMaximum(value, _spread(partitions), tree.Name(ARRIVED)), SEEN)
 
 

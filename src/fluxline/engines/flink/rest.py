@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,10 @@ from urllib.parse import quote
 from fluxline.clock import SystemClock
 from fluxline.engines.flink.transport import FlinkRefusal, JavaFailure, Transport, read_failure
 from fluxline.errors import ExternalError, ResourceMissing
-from fluxline.limits import FLINK_POLL_MS, FLINK_STOP_MS_MAX
+from fluxline.limits import FLINK_POLL_MS, FLINK_START_MS_MAX, FLINK_STOP_MS_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from fluxline.clock import Clock
 
@@ -22,6 +23,16 @@ ENDED = frozenset({"FINISHED", "FAILED", "CANCELED"})
 
 LATE_DROPPED = "numLateRecordsDropped"
 NO_WATERMARK = -(2**63)
+LAST_WATERMARK = 2**63 - 1
+"""What a watermark is once the input has ended; metrics tell it as a floating-point number, which is a little more."""
+
+_BUSY, _BACK_PRESSURED, _WATERMARK, _OWN_WATERMARK = (
+    "busyTimeMsPerSecond",
+    "backPressuredTimeMsPerSecond",
+    "currentInputWatermark",
+    ".currentOutputWatermark",
+)
+_SINK_PARTS = ("__Writer.", "__Committer.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +54,55 @@ class Vertex:
         name: the names of its steps.
         parallelism: how often it runs side by side.
         state: such as RUNNING.
-        read: records that came in from other vertices, so far.
-        written: records that went out to other vertices, so far.
+        read: records that came in from other vertices, or from a source, so far; None while not all subtasks have told.
+        written: records that went out to other vertices, or to sinks, so far; None likewise.
+        text: its steps one by one, as Flink describes them.
+        inputs: the vertices whose records it reads.
     """
 
     id: str
     name: str
     parallelism: int
     state: str
-    read: int
-    written: int
+    read: int | None
+    written: int | None
+    text: str = ""
+    inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How a vertex keeps up; None is what Flink does not tell, or not yet.
+
+    Attributes:
+        busy_ms: of each second, by its busiest subtask.
+        back_pressured_ms: of each second in which it waits for those behind it, by the subtask that waits most.
+        watermark_ms: the least of its subtasks; `LAST_WATERMARK` once the input has ended.
+    """
+
+    busy_ms: int | None
+    back_pressured_ms: int | None
+    watermark_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailure:
+    """What failed last in a job.
+
+    Attributes:
+        task: the name of the vertex, with the subtask behind it; empty where it was no task.
+        at_ms: when, in the cluster's wall-clock time.
+        stack: what Java says, all of it.
+    """
+
+    task: str
+    at_ms: int
+    stack: str
+
+    @property
+    def cause(self) -> JavaFailure:
+        """The innermost cause."""
+        return read_failure(self.stack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +156,8 @@ class Cluster:
     def job(self, job_id: str) -> Job:
         """State and vertices of a job."""
         told = self._ask("GET", f"/jobs/{quote(job_id)}", job_id)
-        return Job(job_id, str(told["name"]), str(told["state"]), tuple(_vertex(each) for each in told["vertices"]))
+        planned = {str(node["id"]): node for node in told.get("plan", {}).get("nodes", [])}
+        return Job(job_id, str(told["name"]), str(told["state"]), tuple(_vertex(each, planned) for each in told["vertices"]))
 
     def find(self, job_id: str) -> Job | None:
         """State and vertices of a job; None where the cluster does not know it, or knows it no more."""
@@ -132,20 +183,72 @@ class Cluster:
                 return None
             self.clock.wait(Event(), FLINK_POLL_MS)
 
-    def cause(self, job_id: str) -> JavaFailure | None:
-        """Why the job failed last, or None."""
+    def wait_until_all_run(
+        self, job_id: str, timeout_ms: int = FLINK_START_MS_MAX, *, failed: Callable[[Job], ExternalError | None] | None = None
+    ) -> None:
+        """Wait until every step of a job that was submitted just now runs, or has finished.
+
+        Args:
+            job_id: the job.
+            timeout_ms: the longest wait.
+            failed: says why a job fails, if it does; without it the cause is told as Flink tells it.
+
+        Raises:
+            ExternalError: FLX-4505, FLX-4506 the job failed, FLX-4521 it does not start in time.
+        """
+        deadline_ms = self.clock.monotonic_ms() + timeout_ms
+        while self.clock.monotonic_ms() < deadline_ms:
+            job = self.job(job_id)
+            if job.state in ("RUNNING", "FINISHED") and all(vertex.state in ("RUNNING", "FINISHED") for vertex in job.vertices):
+                return
+            failure = self._failed(job) if failed is None else failed(job)
+            if failure is not None:
+                raise failure
+            if job.state in ENDED:
+                raise ExternalError("FLX-4506", f'the job "{job.name}" ended as {job.state} on Flink')
+            self.clock.wait(Event(), FLINK_POLL_MS)
+        raise ExternalError("FLX-4521", "the job does not start in time", detail=f"It is {job_id}.", hint="Look at the cluster's slots and logs.")
+
+    def _failed(self, job: Job) -> ExternalError | None:
+        return None if self.last_failure(job.id) is None else self.failure(job)
+
+    def checkpoint(self, job_id: str, timeout_ms: int) -> bool:
+        """Make a checkpoint now; whether one was made. None is while a step does not run, as at the start and at the end of a job.
+
+        Raises:
+            ExternalError: FLX-4531, it is not finished in time.
+        """
+        path = f"/jobs/{quote(job_id)}/checkpoints"
+        request = str(self._ask("POST", path, job_id, {"checkpointType": "CONFIGURED"})["request-id"])
+        deadline_ms = self.clock.monotonic_ms() + timeout_ms
+        while True:
+            told = self._ask("GET", f"{path}/{request}", job_id)
+            if told["status"]["id"] == "COMPLETED":
+                return told["operation"].get("failureCause") is None
+            if self.clock.monotonic_ms() >= deadline_ms:
+                raise ExternalError("FLX-4531", "Flink does not finish a checkpoint in time", detail=f"It is one of job {job_id}.")
+            self.clock.wait(Event(), FLINK_POLL_MS)
+
+    def last_failure(self, job_id: str) -> TaskFailure | None:
+        """What failed last in the job, or None."""
         told = self._ask("GET", f"/jobs/{quote(job_id)}/exceptions", job_id)
         entries = told.get("exceptionHistory", {}).get("entries", [])
-        return read_failure(str(entries[0]["stacktrace"])) if entries else None
+        if not entries:
+            return None
+        last = entries[0]  # The newest; that of a job which gives up has no task of its own, but those that failed with it.
+        tasks = [each["taskName"] for each in (last, *last.get("concurrentExceptions", [])) if each.get("taskName")]
+        return TaskFailure(str(tasks[0]) if tasks else "", int(last.get("timestamp") or 0), str(last["stacktrace"]))
 
     def failure(self, job: Job) -> ExternalError:
         """The error to raise for a job that ended otherwise than it should."""
-        cause = self.cause(job.id)
+        failed = self.last_failure(job.id)
+        cause = None if failed is None else failed.cause
         if cause is not None and cause.kind == "NoResourceAvailableException":
             hint = "Start a task manager, stop a job, or lower the parallelism."
             return ExternalError("FLX-4505", "Flink has too few free slots", detail=cause.message, hint=hint)
         detail = "" if cause is None else f"{cause.kind}: {cause.message}" if cause.kind else cause.message
-        return ExternalError("FLX-4506", f'the job "{job.name}" ended as {job.state} on Flink', detail=detail)
+        what = f"ended as {job.state}" if job.state in ENDED else "fails"
+        return ExternalError("FLX-4506", f'the job "{job.name}" {what} on Flink', detail=detail)
 
     def late_dropped(self, job_id: str) -> int | None:
         """What Flink's own operators dropped as late, so far; None while no operator tells. It is no count of rows."""
@@ -157,6 +260,21 @@ class Cluster:
                 told = self._ask("GET", f"{path}?agg=sum&get={quote(','.join(names))}", job_id)
                 found += [int(float(each["sum"])) for each in told]
         return sum(found) if found else None
+
+    def load(self, job_id: str, vertex: Vertex) -> Load:
+        """How busy a vertex is, and its watermark."""
+        path = f"/jobs/{quote(job_id)}/vertices/{quote(vertex.id)}/subtasks/metrics"
+        names = [str(each["id"]) for each in self._ask("GET", path, job_id)]
+        own = [] if vertex.inputs else [name for name in names if name.endswith(_OWN_WATERMARK) and not any(part in name for part in _SINK_PARTS)]
+        wanted = [name for name in (_BUSY, _BACK_PRESSURED, _WATERMARK) if name in names] + own
+        if not wanted:
+            return Load(None, None, None)
+        # Only what the listing has: asked for one that is not there, Flink tells none at all.
+        told = {str(each["id"]): each for each in self._ask("GET", f"{path}?agg=min,max&get={quote(','.join(wanted))}", job_id)}
+        busy, back_pressured = (_whole(told[name]["max"]) if name in told else None for name in (_BUSY, _BACK_PRESSURED))
+        # A source has no input: its watermark is the furthest that its chain has made of the records.
+        marks = [_watermark(told[name]["min"]) for name in (own or (_WATERMARK,)) if name in told]
+        return Load(busy, back_pressured, max((mark for mark in marks if mark is not None), default=None))
 
     def metrics(self, job_id: str, vertex_id: str, names: Collection[str]) -> Mapping[str, float]:
         """Metrics of a vertex, each summed over its subtasks; those that nobody tells are left out."""
@@ -220,10 +338,24 @@ class Cluster:
             raise _refuse(refusal, job_id) from None
 
 
-def _vertex(told: Mapping[str, Any]) -> Vertex:
-    metrics = told["metrics"]
-    counted = int(metrics["read-records"]), int(metrics["write-records"])
-    return Vertex(str(told["id"]), str(told["name"]), int(told["parallelism"]), str(told["status"]), *counted)
+def _vertex(told: Mapping[str, Any], planned: Mapping[str, Mapping[str, Any]]) -> Vertex:
+    metrics, node = told["metrics"], planned.get(str(told["id"]), {})
+    read, written = (int(metrics[name]) if metrics.get(f"{name}-complete", True) else None for name in ("read-records", "write-records"))
+    inputs = tuple(str(each["id"]) for each in node.get("inputs", []))
+    text = str(node.get("description", ""))
+    return Vertex(str(told["id"]), str(told["name"]), int(told["parallelism"]), str(told["status"]), read, written, text, inputs)
+
+
+def _whole(value: object) -> int | None:
+    """A metric that is a number; Flink tells NaN where it has none."""
+    number = float(str(value))
+    return round(number) if math.isfinite(number) else None
+
+
+def _watermark(value: object) -> int | None:
+    """A watermark in milliseconds; None before the first."""
+    number = _whole(value)
+    return None if number is None or number <= NO_WATERMARK else min(number, LAST_WATERMARK)
 
 
 def _refuse(refusal: FlinkRefusal, job_id: str) -> ExternalError:

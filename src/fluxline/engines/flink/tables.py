@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from fluxline.connectors.base import FlinkEnd
 from fluxline.dialect import tree
+from fluxline.engines.flink.broken import FROM
 from fluxline.engines.flink.expressions import to_term
+from fluxline.engines.flink.heartbeats import HEARTBEAT, IS_HEARTBEAT, NO_HEARTBEAT, heartbeat_columns, or_heartbeat
 from fluxline.engines.flink.late import ARRIVED, PARTITION, SEEN, seen
 from fluxline.errors import UnsupportedByEngine
 from fluxline.plan import nodes
@@ -31,18 +33,23 @@ class Settings:
         partitions: how many partitions a source had when the job was first submitted, where that is known: its rows are
             then spread evenly. A job that goes on from saved state keeps the number that it began with.
         parallelism: how often each step runs side by side; None leaves it to the cluster.
-        transactions: an identity that is this pipeline's alone; sinks that are to write exactly once name their transactions by it.
+        transactions: an identity that is this pipeline's alone; sinks that are to write exactly once name their transactions by it, and
+            sources the groups that show their positions.
+        heartbeats: sources with event time may hold heartbeats. These are records without columns, so the plan must take the rejected
+            records of each such source, or one fails the job.
     """
 
     bounded: bool = False
     partitions: Mapping[str, int] = field(default_factory=dict)
     parallelism: int | None = None
     transactions: str | None = None
+    heartbeats: bool = False
 
 
 REASON, DETAIL, RECORD, POSITION, LOGGED = "$reason", "$detail", "$record", "$position", "$logged"
 """Hidden columns of a source's table: why a record was rejected, its bytes, its position, and when it was logged."""
 
+BY_WORKERS = "let workers bring its records into a topic, with ingest = true in its binding"
 TIME_ATTRIBUTE_DIGITS = 3  # Flink takes no time attribute of finer digits.
 
 
@@ -68,10 +75,12 @@ class Shown:
     Attributes:
         partition: the partition and the time of arrival, for those who judge lateness.
         rejects: why a record was rejected, its bytes and its position.
+        origin: the partition as text, for the rejected rows of expectations.
     """
 
     partition: bool
     rejects: bool
+    origin: bool = False
 
 
 def source_table(scan: nodes.Scan, endpoint: Endpoint, settings: Settings, shown: Shown) -> tree.CreateTable:
@@ -94,15 +103,8 @@ def source_table(scan: nodes.Scan, endpoint: Endpoint, settings: Settings, shown
             options[known.not_null] = ";".join(required)
     if shown.rejects:
         columns += _reject_columns(scan, form, known)
-    if shown.partition or shown.rejects:
-        if form.partition is None:
-            raise UnsupportedByEngine(
-                "FLX-2652",
-                f'Flink does not tell the partitions of source "{scan.source}" apart',
-                detail="Late rows are found by their own partition.",
-                hint='Set lateness="operator" at the source.',
-            )
-        key, kind = form.partition
+    if shown.partition or shown.rejects or shown.origin:
+        key, kind = _partition_of(scan, form, shown)
         columns.append(tree.TableColumn(PARTITION, parse_type(kind), metadata=key))
     if shown.partition:
         columns.append(tree.TableColumn(ARRIVED, computed=tree.Function("PROCTIME", ())))
@@ -118,15 +120,41 @@ def source_table(scan: nodes.Scan, endpoint: Endpoint, settings: Settings, shown
             columns = [column for column in columns if column.name != name]
             columns.append(tree.TableColumn(name, computed=to_term(scan.event_time.expression)))
         value: tree.Term = tree.Spelled("{0} - {1}", (tree.Name(name), tree.Interval(scan.strategy.effective_delay_ms)))
-        conditions = _counts(scan, form, known)
-        if conditions:  # A row that does not count moves no watermark.
-            value = tree.CaseOf(((_all_of(conditions), value),), tree.Verbatim("NULL"))
-        watermark = tree.Watermark(name, value)
+        branches = [(_all_of(_counts(scan, form, known)), value)]  # A row that does not count moves no watermark.
+        if settings.heartbeats:
+            assert shown.rejects and "headers" in form.metadata, "heartbeats have no columns, and a header tells them apart"
+            columns += heartbeat_columns(scan)
+            branches.insert(0, (IS_HEARTBEAT, tree.Name(HEARTBEAT)))
+        watermark = tree.Watermark(name, tree.CaseOf(tuple(branches), tree.Verbatim("NULL")))
         if form.follows_partitions and scan.strategy.idle_after_ms is not None:
             options["scan.watermark.idle-timeout"] = f"{scan.strategy.idle_after_ms} ms"
     if (at_most := _readers(scan, form, settings)) is not None:
         options["scan.parallelism"] = str(at_most)
     return tree.CreateTable(scan.source, tuple(columns), tuple(options.items()), watermark)
+
+
+def _partition_of(scan: nodes.Scan, form: FlinkForm, shown: Shown) -> tuple[str, str]:
+    """The metadata that tells partitions apart, and its type.
+
+    Raises:
+        UnsupportedByEngine: FLX-2652, there is none; or rejected rows are to show it, and it is not what the embedded engine shows.
+    """
+    if form.partition is None:
+        raise UnsupportedByEngine(
+            "FLX-2652",
+            f'Flink does not tell the partitions of source "{scan.source}" apart',
+            detail="Late rows are found by their own partition.",
+            hint=f'Set lateness="operator" at the source, or {BY_WORKERS}.',
+        )
+    if shown.origin and form.partition[1] != "INT":  # Names of files: a path on one machine, an address on the other.
+        raise UnsupportedByEngine(
+            "FLX-2652",
+            f'Flink has other names for the partitions of source "{scan.source}"',
+            detail="Rejected rows of an expectation tell which one they come from.",
+            hint="Leave the rejected output out in this environment, or bind the source to a topic.",
+            place=scan.place,
+        )
+    return form.partition
 
 
 def _readers(scan: nodes.Scan, form: FlinkForm, settings: Settings) -> int | None:
@@ -165,7 +193,7 @@ def _reject_columns(scan: nodes.Scan, form: FlinkForm, known: FlinkFormat | None
             "FLX-2652",
             f'Flink does not show the rejected records of source "{scan.source}"',
             detail="That takes a format that tells of them, json, and a connector that passes it on, kafka.",
-            hint="Leave the rejected output out in this environment, or bind the source to a topic with JSON.",
+            hint=f"Leave the rejected output out in this environment, bind the source to a topic with JSON, or {BY_WORKERS}.",
             place=scan.place,
         )
     metadata = ((REASON, STRING, "value.reject"), (DETAIL, STRING, "value.detail"), (RECORD, BYTES, "value.raw"), (POSITION, BIGINT, form.position))
@@ -206,19 +234,27 @@ def source_view(scan: nodes.Scan, endpoint: Endpoint, settings: Settings, shown:
     healthy = ((tree.Spelled("{0} IS NULL", (tree.Name(REASON),)),) if shown.rejects else ()) + _counts(scan, form, known)
     table = tree.Table(scan.source)
     pushed = () if scan.predicate is None else (to_term(scan.predicate),)
+    beats = settings.heartbeats and scan.event_time is not None
+    if beats:
+        pushed = (NO_HEARTBEAT, *pushed)
     columns = tuple(tree.Item(tree.Name(field.name)) for field in scan.schema)
+    origin = (tree.Item(tree.CastTo(tree.Name(PARTITION), STRING), FROM),) if shown.origin else ()
     if not shown.partition:
-        return tree.Select(table, columns, (*healthy, *pushed))
+        return tree.Select(table, (*columns, *origin), (*healthy, *pushed))
     assert scan.event_time is not None, "who is judged has event time"
     name = scan.event_time.name
     every = (*(tree.Item(tree.Name(field.name)) for field in scan.decoded if field.name != name), tree.Item(tree.Name(name)))
     # Only numbers of partitions can be given other keys.
     number = settings.partitions.get(scan.source) if form is not None and form.partition is not None and form.partition[1] == "INT" else None
-    inner = tree.Select(table, (*every, seen(name, scan.event_time.expression.type, number)), healthy)
-    return tree.Select(inner, (*columns, tree.Item(tree.Name(SEEN))), pushed)
+    if beats:  # They count for the maximum, and go no further.
+        healthy = (or_heartbeat(_all_of(healthy)),)
+        every = (*every, tree.Item(tree.Name(HEARTBEAT)))
+    inner = tree.Select(table, (*every, *origin, seen(scan, number, beats=beats)), healthy)
+    hidden = (SEEN, FROM) if shown.origin else (SEEN,)
+    return tree.Select(inner, (*columns, *(tree.Item(tree.Name(column)) for column in hidden)), pushed)
 
 
-def rejected_rows(scan: nodes.Scan, endpoint: Endpoint, pipeline: str, operator: str) -> tree.Select:
+def rejected_rows(scan: nodes.Scan, endpoint: Endpoint, pipeline: str, operator: str, settings: Settings) -> tree.Select:
     """The records that are not read, as rows of the rejected output."""
     form = endpoint.connector.flink
     why = [tree.Spelled("{0} IS NOT NULL", (tree.Name(REASON),))]
@@ -248,7 +284,10 @@ def rejected_rows(scan: nodes.Scan, endpoint: Endpoint, pipeline: str, operator:
         "rejected_at": tree.CastTo(tree.Verbatim("CURRENT_TIMESTAMP"), timestamp(3, local=True)),
     }
     condition = why[0] if len(why) == 1 else tree.Spelled(" OR ".join(f"{{{number}}}" for number in range(len(why))), tuple(why))
-    return tree.Select(tree.Table(scan.source), tuple(tree.Item(value, name) for name, value in values.items()), (condition,))
+    conditions: tuple[tree.Term, ...] = (condition,)
+    if settings.heartbeats and scan.event_time is not None:
+        conditions = (NO_HEARTBEAT, condition)
+    return tree.Select(tree.Table(scan.source), tuple(tree.Item(value, name) for name, value in values.items()), conditions)
 
 
 def sink_table(name: str, sink: nodes.Sink, endpoint: Endpoint, settings: Settings) -> tree.CreateTable:
@@ -286,8 +325,14 @@ def _options(
     name, options = (None, {}) if known is None else (known.name, known.options)
     once = settings.transactions is not None and endpoint.guarantee == "exactly_once"
     transactions = f"{settings.transactions}-{endpoint.name}" if once else None
-    end = FlinkEnd(endpoint.name, endpoint.options, role, key, name, options, endpoint.directory, settings.bounded, updating, transactions)
+    group = None if settings.transactions is None or role == "sink" else source_group(settings.transactions, endpoint.name)
+    end = FlinkEnd(endpoint.name, endpoint.options, role, key, name, options, endpoint.directory, settings.bounded, updating, transactions, group)
     return form, known, dict(form.table(end))
+
+
+def source_group(identity: str, source: str) -> str:
+    """The consumer group that shows how far a source is read; nobody reads as a member of it."""
+    return f"fluxline-{identity}-{source}"
 
 
 def _format_of(endpoint: Endpoint, role: Literal["source", "sink"]) -> FlinkFormat | None:

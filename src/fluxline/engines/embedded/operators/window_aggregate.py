@@ -1,7 +1,7 @@
 """Aggregate per window and key. A group comes out once, when the watermark has passed its window's last millisecond.
 
-A row is late when its window is closed by the watermark of its own partition *before* the row, or by the operator's
-where that is further; the judgment is row by row. Late rows go to the late output and are counted.
+A row is late when its window is closed by the watermark before the row: that of its own partition, or the operator's where that
+is further or the time attribute says that it decides; the judgment is row by row. Late rows go to the late output and are counted.
 
 State: for every open window a list of partial frames, merged when they have grown to the size of what was merged
 before, so that the work per row stays constant however long a window is open.
@@ -47,7 +47,6 @@ class WindowAggregateOperator(Operator):
         super().__init__(name, node.schema, rejects)
         assert node.input.time is not None
         self._time_column = node.input.time.column
-        self._by_partition = node.input.time.strategy.lateness == "partition"
         self._window = node.window
         self._kind = find_window(node.window)
         self._aggregation = Aggregation(node.keys, node.measures, node.input.schema)
@@ -94,7 +93,7 @@ class WindowAggregateOperator(Operator):
     def _late(self, batch: Batch, starts: Int64s) -> Mask:
         last = self._kind.end(starts, self._window) - 1
         late: Mask = last <= self.watermark
-        if self._by_partition and batch.watermark_before is not None:
+        if batch.watermark_before is not None:
             late = late | (last <= batch.watermark_before)
         return late
 
@@ -107,8 +106,8 @@ class WindowAggregateOperator(Operator):
 
     def _keep(self, partial: pl.DataFrame) -> None:
         """Put partial rows to the windows that they belong to."""
-        starts = partial.get_column(_START)
-        parts = {(starts[0],): partial} if starts[0] == starts[-1] and starts.n_unique() == 1 else partial.partition_by(_START, as_dict=True)
+        starts = partial.get_column(_START).to_numpy()
+        parts = {(int(starts[0]),): partial} if bool((starts == starts[0]).all()) else partial.partition_by(_START, as_dict=True)
         for (start,), part in parts.items():
             assert isinstance(start, int)
             window = self._open.setdefault(start, OpenWindow())

@@ -69,7 +69,7 @@ final class NestedReaders {
                 parser.nextToken();
                 members.put(name, value.read(parser));
             }
-            Map<Object, Object> entries = new HashMap<>(members.size() * 2);
+            Map<Object, Object> entries = new LinkedHashMap<>(members.size() * 2); // The order of the record.
             for (Map.Entry<String, Object> member : members.entrySet()) {
                 Object found = key.readKey(member.getKey());
                 for (Object half : new Object[] {found, member.getValue()}) {
