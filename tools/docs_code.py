@@ -221,7 +221,9 @@ def _command(command: click.Command, path: str) -> Iterator[str]:
     """A command and those below it."""
     import click
 
-    context = click.Context(command, info_name=path)
+    from fluxline.cli.main import fluxline
+
+    context = click.Context(command, info_name=path, **fluxline.context_settings)  # A command keeps the first help option that it makes.
     yield f"## {path}"
     yield f"```text\n{path} {' '.join(command.collect_usage_pieces(context))}\n```"
     yield docstring(command.help or command.get_short_help_str())

@@ -53,13 +53,17 @@ def lines_of(found: JobStatus) -> list[str]:
     lines.append(f"  job {deployment.job_id} at {deployment.rest}")
     if found.failure is not None:
         lines += [f"  {line}" for line in _failure_lines(found.failure)]
+    if found.trouble is not None:
+        lines.append(f"  ALARM: {found.trouble.code}  {found.trouble.fact}; a job that waits for them fails only when Kafka's own time is over")
+        lines += [f"    {word}: {text}" for word, text in (("detail", found.trouble.detail), ("hint", found.trouble.hint)) if text]
     if found.late_dropped:
         lines.append(f"  ALARM: Flink's own operators dropped late rows ({found.late_dropped}), which no output has")
     lines += [f"  {source_line(source)}" for source in found.sources]
     lines += [f"  {each.source}: {each.connector} -> topic {each.topic}, {_ingested(found.ingested[each.source])}" for each in deployment.ingests]
     for relay in deployment.relays:
-        lag = found.lags[relay.sink]
-        lines.append(f"  {relay.sink}: topic {relay.topic} -> {relay.connector}, {f'{lag:,} records to write' if lag else 'all written'}")
+        lag = found.lags.get(relay.sink)
+        left = "what is left is not known" if lag is None else f"{lag:,} records to write" if lag else "all written"
+        lines.append(f"  {relay.sink}: topic {relay.topic} -> {relay.connector}, {left}")
     if deployment.relays or deployment.ingests:
         count = len(found.workers)
         lines.append(
@@ -133,10 +137,11 @@ def as_json(found: JobStatus) -> dict[str, object]:
         "bounded": deployment.bounded,
         "cause": found.cause,
         "failure": None if found.failure is None else _failure_json(found.failure),
+        "trouble": None if found.trouble is None else found.trouble.as_json(),
         "late_dropped": found.late_dropped,
         "sources": [asdict(source) for source in found.sources],
         "relays": [
-            {"sink": relay.sink, "topic": relay.topic, "connector": relay.connector, "lag": found.lags[relay.sink]} for relay in deployment.relays
+            {"sink": relay.sink, "topic": relay.topic, "connector": relay.connector, "lag": found.lags.get(relay.sink)} for relay in deployment.relays
         ],
         "ingests": [
             {"source": each.source, "topic": each.topic, "connector": each.connector, **asdict(found.ingested[each.source])}

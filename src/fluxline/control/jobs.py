@@ -11,11 +11,11 @@ from fluxline.config import refuse_unsupported, require_project, resolve_environ
 from fluxline.control.deployment import DeploymentDirectory
 from fluxline.control.ends import topic_endpoint
 from fluxline.control.ingest import paused
-from fluxline.control.ledger import source_counts
+from fluxline.control.ledger import SourceCount, source_counts
 from fluxline.control.vertices import JobView
 from fluxline.control.worker_processes import end_workers, running_workers
 from fluxline.engines.flink.rest import ENDED, Cluster
-from fluxline.errors import ExternalError, ResourceMissing
+from fluxline.errors import ConnectionLost, ExternalError, ResourceMissing
 from fluxline.limits import FLINK_POLL_MS, WORKER_DRAIN_MS_MAX
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fluxline.clock import Clock
     from fluxline.config import Environment
     from fluxline.control.deployment import Deployment
-    from fluxline.control.ledger import SourceCount
     from fluxline.control.vertices import JobFailure, VertexStatus
     from fluxline.engines.flink.rest import Job
 
@@ -55,11 +54,12 @@ class JobStatus:
         job: of Flink, or None.
         failure: why the job failed last; None if it did not.
         late_dropped: what Flink's own operators dropped as late; it should be 0, and is None where nobody tells.
-        lags: per relayed sink, the records that workers have not written yet.
+        lags: per relayed sink, the records that workers have not written yet; nothing where brokers do not answer.
         ingested: per ingested source, how far it is in its topic.
         workers: processes on this machine that read and write for it.
         sources: how far each source in Kafka is read, at least.
         vertices: how each vertex of the job stands; None where nobody asked, or no job is known.
+        trouble: that the brokers do not answer, which Flink does not tell of a job that runs; None where they do.
     """
 
     deployment: Deployment
@@ -72,6 +72,7 @@ class JobStatus:
     workers: tuple[int, ...]
     sources: tuple[SourceCount, ...] = ()
     vertices: tuple[VertexStatus, ...] | None = None
+    trouble: ConnectionLost | None = None
 
     @property
     def settled(self) -> bool:
@@ -100,7 +101,7 @@ def jobs(directory: Path, *, env: str | None = None, overrides: Sequence[str] = 
 
     Raises:
         FluxlineError: the environment cannot be resolved, or a record cannot be read.
-        ConnectionLost: FLX-4502, the cluster does not answer; FLX-4401, the brokers do not.
+        ConnectionLost: FLX-4502, the cluster does not answer. That brokers do not is part of how a pipeline stands.
     """
     environment = _environment(directory, env, overrides)
     root = environment.embedded.directory
@@ -130,6 +131,7 @@ def wait_for_job(
 
     Raises:
         ExternalError: FLX-4505 or FLX-4506, the job failed; FLX-4527, the cluster knows it no more.
+        ConnectionLost: FLX-4401, the brokers do not answer when the job has ended.
         FluxlineError: as `jobs`.
     """
     environment = _environment(directory, env, overrides)
@@ -143,6 +145,8 @@ def wait_for_job(
             clock.wait(Event(), FLINK_POLL_MS)
             continue
         found = _status(place, deployment, environment)
+        if found.trouble is not None:
+            raise found.trouble
         if found.state in ENDED and found.state != "FINISHED":
             raise ExternalError("FLX-4506", f'the job "{pipeline}" ended as {found.state} on Flink') if found.failure is None else found.failure.error
         if found.state == "GONE" and not found.settled:
@@ -223,16 +227,22 @@ def _found(pipeline: str, environment: Environment) -> tuple[DeploymentDirectory
 def _status(place: DeploymentDirectory, deployment: Deployment, environment: Environment, *, vertices: bool = False) -> JobStatus:
     cluster = Cluster(deployment.rest)
     job = cluster.find(deployment.job_id) if deployment.job_id else None
+    lags, sources, trouble = dict[str, int](), tuple[SourceCount, ...](), None
+    try:
+        lags, sources = _lags(deployment, environment), source_counts(deployment.sources, environment)
+    except ConnectionLost as error:
+        trouble = error
     found = JobStatus(
         deployment,
         state="GONE" if job is None else job.state,
         job=job,
         failure=None,
         late_dropped=None,
-        lags=_lags(deployment, environment),
+        lags=lags,
         ingested={each.source: _ingested(place, each.source) for each in deployment.ingests},
         workers=tuple(running_workers(place)),
-        sources=source_counts(deployment.sources, environment),
+        sources=sources,
+        trouble=trouble,
     )
     if job is None:
         return found

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fluxline.cli.jobs import as_json, lines_of
-from fluxline.control.deployment import Deployment, DeploymentDirectory
+from fluxline.control.deployment import Deployment, DeploymentDirectory, RelayRecord
 from fluxline.control.jobs import job_status, jobs, wait_for_job
-from fluxline.errors import ExternalError, RecoveryError
+from fluxline.errors import ConnectionLost, ExternalError, RecoveryError
 from tests.engines.flink.answers import answering
 from tests.engines.flink.pipelines import by_zero, give, line_of, shop
 
@@ -105,3 +105,26 @@ def test_a_failure_is_shown_with_the_users_line(tmp_path: Path, answers: Answers
         wait_for_job("moddiv", tmp_path, timeout_ms=10_000)
     assert line_of(raised.value.place).endswith('.named("rest")')
     assert jobs(tmp_path)[0].vertices is None
+
+
+def test_brokers_that_are_away_are_told_of_a_job_that_runs(tmp_path: Path, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flink lets it wait without a word. Nothing is said to be written, and a wait for what is written ends."""
+    job_id = give(answers, "by_zero")
+    deployed(tmp_path, answers, job_id, relays=(RelayRecord("kept", "cassandra", "moddiv.kept", "g"),))
+    away = ConnectionLost("FLX-4401", 'no broker answers at "127.0.0.1:1"', hint="Check that the brokers run.")
+
+    def ask(*_arguments: object) -> dict[str, int]:
+        raise away
+
+    monkeypatch.setattr("fluxline.control.jobs._lags", ask)
+    (found,) = jobs(tmp_path)
+    assert (found.trouble, dict(found.lags)) == (away, {})
+    shown = "\n".join(lines_of(found))
+    assert '  ALARM: FLX-4401  no broker answers at "127.0.0.1:1"; ' in shown
+    assert "    hint: Check that the brokers run." in shown
+    assert "  kept: topic moddiv.kept -> cassandra, what is left is not known" in shown
+    told = as_json(found)
+    assert told["trouble"] == away.as_json()
+    assert told["relays"] == [{"sink": "kept", "topic": "moddiv.kept", "connector": "cassandra", "lag": None}]
+    with pytest.raises(ConnectionLost, match="no broker answers"):
+        wait_for_job("moddiv", tmp_path, timeout_ms=10_000)
