@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fluxline.control.ledger import SourceRecord
 from fluxline.control.positions import IngestDirectory
+from fluxline.control.record import read_record
 from fluxline.engines.embedded.saved_state import StateDirectory, external, take_lock, write_durably
 from fluxline.errors import RecoveryError, ResourceBusy
 from fluxline.plan.json import plan_from_json, plan_to_json
@@ -118,26 +119,13 @@ class DeploymentDirectory:
         Raises:
             RecoveryError: FLX-5003 it is of a newer version, FLX-5004 it cannot be read.
         """
-        try:
-            data = json.loads((self.path / "deployment.json").read_text())
-            version = data.pop("format")
-            if version > DEPLOYMENT_FORMAT_VERSION:
-                raise RecoveryError(
-                    "FLX-5003",
-                    f"the record of the deployment has format {version}, this version reads up to {DEPLOYMENT_FORMAT_VERSION}",
-                    detail=f"It is in {self.path}.",
-                    hint="Use the Fluxline version that wrote it.",
-                )
-            return _deployment_from(data)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecoveryError(
-                "FLX-5004",
-                f"the record of the deployment in {self.path} cannot be read",
-                detail=f"{type(error).__name__}: {error}.",
-                hint="Look at the job and the workers yourself, and remove deployment.json.",
-            ) from error
+        return read_record(
+            self.path / "deployment.json",
+            DEPLOYMENT_FORMAT_VERSION,
+            _deployment_from,
+            name="the record of the deployment",
+            repair="Look at the job and the workers yourself, and remove deployment.json.",
+        )
 
     def write(self, deployment: Deployment) -> None:
         """Keep the record; it is there as a whole when this returns."""

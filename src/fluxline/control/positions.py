@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fluxline.control.record import read_record
 from fluxline.engines.embedded.saved_state import external, take_lock, write_durably
 from fluxline.engines.worker.ingest import Kept, Place
-from fluxline.errors import RecoveryError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,27 +80,8 @@ class IngestDirectory:
         Raises:
             RecoveryError: FLX-5003 it is of a newer version, FLX-5004 it cannot be read.
         """
-        try:
-            data = json.loads((self.path / "positions.json").read_text())
-            version = data.pop("format")
-            if version > POSITIONS_FORMAT_VERSION:
-                raise RecoveryError(
-                    "FLX-5003",
-                    f"kept positions have format {version}, this version reads up to {POSITIONS_FORMAT_VERSION}",
-                    detail=f"They are in {self.path}.",
-                    hint="Use the Fluxline version that wrote them.",
-                )
-            places = {name: Place(**place) for name, place in data.pop("places").items()}
-            return Kept(places=places, **data)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecoveryError(
-                "FLX-5004",
-                f"the kept positions in {self.path} cannot be read",
-                detail=f"{type(error).__name__}: {error}.",
-                hint="Start over with --fresh.",
-            ) from error
+        name, repair = "the record of positions", "Start over with --fresh."
+        return read_record(self.path / "positions.json", POSITIONS_FORMAT_VERSION, _kept_from, name=name, repair=repair)
 
     def save(self, kept: Kept) -> None:
         """Keep it; it is there as a whole when this returns."""
@@ -113,3 +94,8 @@ class IngestDirectory:
     def forget(self) -> None:
         """Keep nothing any more."""
         (self.path / "positions.json").unlink(missing_ok=True)
+
+
+def _kept_from(data: dict[str, Any]) -> Kept:
+    places = {name: Place(**place) for name, place in data.pop("places").items()}
+    return Kept(places=places, **data)
