@@ -8,6 +8,7 @@ committed offset, in the text that Kafka keeps there. Being a time, it also lies
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,13 @@ from fluxline.connectors.kafka.client import Troubles, connect, library, make, p
 from fluxline.limits import KAFKA_ANSWER_SECONDS, KAFKA_CONNECT_ATTEMPTS, KAFKA_FILL_SECONDS, KAFKA_GROUP_RECORDS, KAFKA_GROUP_WAIT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from fluxline.batch import Int64s
     from fluxline.clock import Clock
     from fluxline.connectors.kafka.options import KafkaOptions
 
+NOBODY = "fluxline"  # The group of a client that asks for nobody's offsets.
 _MARK = "fluxline "  # In front of the number in the text beside an offset.
 
 MEMBER = {
@@ -138,7 +140,7 @@ class GroupReader:
         try:
             known = _committed(consumer, partitions) if partitions else []
             for item in known:
-                low, high = consumer.get_watermark_offsets(kafka.TopicPartition(self._topic, item.partition), timeout=KAFKA_ANSWER_SECONDS)
+                low, high = _offsets(consumer, item)
                 mark = item.metadata or ""
                 if mark.startswith(_MARK) and low <= item.offset <= high:
                     self._first[item.partition] = int(mark.removeprefix(_MARK))
@@ -177,20 +179,12 @@ def positions(options: KafkaOptions, topic: str, group: str) -> Mapping[int, tup
     Raises:
         ExternalError: FLX-4401 to FLX-4405.
     """
-    kafka, troubles = library(), Troubles()
-    consumer = make("Consumer", options, {"group.id": group, "enable.auto.commit": False}, troubles)
-    try:
-        numbers = partitions_of(topic, connect(consumer, options, troubles))
-        known = _committed(consumer, [kafka.TopicPartition(topic, number) for number in numbers])
+    with _asking(options, topic, group, "look at") as (consumer, topics):
         found = {}
-        for item in known:
-            low, high = consumer.get_watermark_offsets(kafka.TopicPartition(topic, item.partition), timeout=KAFKA_ANSWER_SECONDS)
+        for item in _committed(consumer, _partitions(topic, topics)):
+            low, high = _offsets(consumer, item)
             found[item.partition] = (item.offset if item.offset >= 0 else low, high)
         return found
-    except kafka.KafkaException as error:
-        raise refusal(error.args[0], topic, "look at", troubles) from error
-    finally:
-        consumer.close()
 
 
 def begin_group(options: KafkaOptions, topic: str, group: str) -> Mapping[int, int]:
@@ -199,22 +193,17 @@ def begin_group(options: KafkaOptions, topic: str, group: str) -> Mapping[int, i
     Raises:
         ExternalError: FLX-4401 to FLX-4405.
     """
-    kafka, troubles = library(), Troubles()
-    consumer = make("Consumer", options, {"group.id": group, "enable.auto.commit": False}, troubles)
-    try:
-        numbers = partitions_of(topic, connect(consumer, options, troubles))
-        parts = [kafka.TopicPartition(topic, number) for number in numbers]
-        first = {part.partition: int(consumer.get_watermark_offsets(part, timeout=KAFKA_ANSWER_SECONDS)[0]) for part in parts}
+    doing = "commit offsets of"
+    with _asking(options, topic, group, doing) as (consumer, topics):
+        parts = _partitions(topic, topics)
+        first = {part.partition: int(_offsets(consumer, part)[0]) for part in parts}
         _committed(consumer, parts)  # Waits until the coordinator is ready.
+        kafka = library()
         marks = [kafka.TopicPartition(topic, number, offset) for number, offset in first.items()]
         failure = next((item.error for item in consumer.commit(offsets=marks, asynchronous=False) if item.error is not None), None)
         if failure is not None:
-            raise refusal(failure, topic, "commit offsets of", troubles)
+            raise kafka.KafkaException(failure)
         return first
-    except kafka.KafkaException as error:
-        raise refusal(error.args[0], topic, "commit offsets of", troubles) from error
-    finally:
-        consumer.close()
 
 
 def partition_count(options: KafkaOptions, topic: str) -> int:
@@ -223,12 +212,8 @@ def partition_count(options: KafkaOptions, topic: str) -> int:
     Raises:
         ExternalError: FLX-4401 to FLX-4405.
     """
-    troubles = Troubles()
-    consumer = make("Consumer", options, {"group.id": "fluxline"}, troubles)
-    try:
-        return len(partitions_of(topic, connect(consumer, options, troubles)))
-    finally:
-        consumer.close()
+    with _asking(options, topic, NOBODY, "look at") as (_consumer, topics):
+        return len(partitions_of(topic, topics))
 
 
 def ends(options: KafkaOptions, topic: str) -> Mapping[int, int] | None:
@@ -237,18 +222,33 @@ def ends(options: KafkaOptions, topic: str) -> Mapping[int, int] | None:
     Raises:
         ExternalError: FLX-4401, FLX-4402, FLX-4405.
     """
-    kafka, troubles = library(), Troubles()
-    consumer = make("Consumer", options, {"group.id": "fluxline"}, troubles)
-    try:
-        topics = connect(consumer, options, troubles)
+    with _asking(options, topic, NOBODY, "look at") as (consumer, topics):
         if topic not in topics:
             return None
-        numbers = partitions_of(topic, topics)
-        return {number: consumer.get_watermark_offsets(kafka.TopicPartition(topic, number), timeout=KAFKA_ANSWER_SECONDS)[1] for number in numbers}
-    except kafka.KafkaException as error:
-        raise refusal(error.args[0], topic, "look at", troubles) from error
+        return {part.partition: _offsets(consumer, part)[1] for part in _partitions(topic, topics)}
+
+
+@contextmanager
+def _asking(options: KafkaOptions, topic: str, group: str, doing: str) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+    """A client that only asks and commits, and the topics that the brokers know; what it is refused is raised as an error of ours."""
+    troubles = Troubles()
+    consumer = make("Consumer", options, {"group.id": group, "enable.auto.commit": False}, troubles)
+    try:
+        yield consumer, connect(consumer, options, troubles)
+    except library().KafkaException as error:
+        raise refusal(error.args[0], topic, doing, troubles) from error
     finally:
         consumer.close()
+
+
+def _partitions(topic: str, topics: Mapping[str, Any]) -> list[Any]:
+    return [library().TopicPartition(topic, number) for number in partitions_of(topic, topics)]
+
+
+def _offsets(consumer: Any, part: Any) -> tuple[int, int]:
+    """The first offset of a partition and the one behind its last record."""
+    low, high = consumer.get_watermark_offsets(library().TopicPartition(part.topic, part.partition), timeout=KAFKA_ANSWER_SECONDS)
+    return low, high
 
 
 def _committed(consumer: Any, partitions: list[Any]) -> list[Any]:
