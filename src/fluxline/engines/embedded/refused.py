@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fluxline.batch import Batch
     from fluxline.engines.embedded.rejects import RejectWriter
-    from fluxline.formats.base import Reject
+    from fluxline.formats.base import Encoder, Reject
 
 
 class RefusedRows:
@@ -29,9 +29,8 @@ class RefusedRows:
 
     def __init__(self, directory: Path, sink: str, writer: RejectWriter) -> None:
         self.path = directory / REFUSED / f"{sink}.ndjson"
-        json = load_format("json")
-        self._encoder = json.encoder(REJECTED_SCHEMA, json.options())
         self._writer = writer
+        self._encoder: Encoder | None = None
         self._out: BinaryIO | None = None
 
     def put(self, operator: str, rows: Batch, refused: Sequence[Reject]) -> None:
@@ -41,6 +40,9 @@ class RefusedRows:
             DiskFull: FLX-4102, no room is left.
             ExternalError: FLX-4103, the file cannot be written.
         """
+        if self._encoder is None:
+            json = load_format("json")
+            self._encoder = json.encoder(REJECTED_SCHEMA, json.options())
         built = self._writer.of_refused(operator, rows, refused)
         try:
             if self._out is None:
