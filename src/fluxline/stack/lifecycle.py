@@ -166,7 +166,7 @@ def kill(name: str, directory: Path) -> list[str]:
             runs = ", ".join(process.name for process in state.processes if is_running(process))
             hint = f"These run: {runs}." if runs else 'Start it with "fluxline stack up".'
             raise ResourceMissing("FLX-4311", f'no server "{name}" of the stack runs', hint=hint)
-        end_all(meant, SystemClock(), 0, number=signal.SIGKILL)
+        end_all(meant, SystemClock(), STACK_STOP_MS_MAX, number=signal.SIGKILL)  # Until the system has taken them away.
     return [process.name for process in meant]
 
 
