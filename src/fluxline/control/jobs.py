@@ -76,9 +76,9 @@ class JobStatus:
 
     @property
     def settled(self) -> bool:
-        """Whether the job has ended and workers have written everything."""
+        """Whether the job has ended and workers are known to have written everything."""
         ended = self.state in ENDED or (self.state == "GONE" and self.deployment.state == "stopped")
-        return ended and not any(self.lags.values())
+        return ended and self.trouble is None and not any(self.lags.values())
 
     @property
     def cause(self) -> str:

@@ -118,7 +118,8 @@ def test_brokers_that_are_away_are_told_of_a_job_that_runs(tmp_path: Path, answe
 
     monkeypatch.setattr("fluxline.control.jobs._lags", ask)
     (found,) = jobs(tmp_path)
-    assert (found.trouble, dict(found.lags)) == (away, {})
+    assert (found.trouble, dict(found.lags), found.state) == (away, {}, "FAILED")
+    assert not found.settled
     shown = "\n".join(lines_of(found))
     assert '  ALARM: FLX-4401  no broker answers at "127.0.0.1:1"; ' in shown
     assert "    hint: Check that the brokers run." in shown
