@@ -1,4 +1,7 @@
-"""`python -m benchmarks [name ...]`: run the measurements that are named, or all that need no server (`kafka` and `flink` do); print one table."""
+"""`python -m benchmarks [name ...]`: run the measurements that are named, or all that need no server; print one table.
+
+`kafka`, `flink`, `stack` and `checkpoints` need servers, and start them.
+"""
 
 from __future__ import annotations
 

@@ -43,6 +43,19 @@ class Brokers:
         """Delete the records of a partition in front of an offset."""
         self._call("partition_delete_records", topic.encode(), partition, ctypes.c_int64(before))
 
+    def remove(self, topic: str) -> None:
+        """Take a topic away."""
+        self._call("topic_delete", topic.encode())
+
+    def delay(self, milliseconds: int) -> None:
+        """Let every broker answer so late."""
+        for number in (1, 2, 3):
+            self._call("broker_set_rtt", number, milliseconds)
+
+    def lead(self, topic: str, partition: int, number: int) -> None:
+        """Let a broker lead a partition."""
+        self._call("partition_set_leader", topic.encode(), partition, number)
+
     def down(self) -> None:
         """No broker answers any more."""
         for number in (1, 2, 3):

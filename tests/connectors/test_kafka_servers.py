@@ -166,6 +166,23 @@ def test_records_of_aborted_and_open_transactions_are_not_read(broker: Broker) -
     producer.abort_transaction(20)
 
 
+@pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
+def test_compressed_records_are_read(compression: str, broker: Broker) -> None:
+    """As Java compresses them, for the broker does it anew, and as librdkafka does; both ways of fetching read both."""
+    values = [b"%d" % number * 200 for number in range(500)]
+    kept, made = broker.create(1, **{"compression.type": compression}), broker.create(1)
+    broker.fill(kept, {0: values})
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "compression.type": compression})
+    for value in values:
+        producer.produce(made, value)
+    assert producer.flush(30) == 0
+    for topic in (kept, made):
+        for properties in ({}, {"check.crcs": "true"}):
+            source = broker.source(topic, properties_librdkafka=properties)
+            assert list(records_of(blocks(source.open("0", None))).values()) == values
+            source.close()
+
+
 def test_a_partition_that_is_added_is_read_from_its_beginning(broker: Broker) -> None:
     """Also when the run began at the end: what is in it came later."""
     topic = broker.create(1)

@@ -41,20 +41,25 @@ def topic_of(*partitions: Sequence[bytes | None]) -> str:
 class Opened:
     """Sources that a test opened."""
 
-    def __init__(self) -> None:
+    def __init__(self, common: Mapping[str, Any]) -> None:
         self.sources: list[KafkaSource] = []
+        self._common = common
 
     def __call__(self, topic: str, *, bounded: bool = True, **options: Any) -> KafkaSource:
-        raw = {"bootstrap_servers": broker().servers, "topic": topic, **options}
+        raw = {"bootstrap_servers": broker().servers, "topic": topic, **self._common, **options}
         context = SourceContext("input", read_options(KafkaOptions, raw, of="x"), NUMBERS, Path(), VirtualClock(0), bounded)
         self.sources.append(KafkaSource(context))
         return self.sources[-1]
 
 
-@pytest.fixture
-def opened() -> Iterator[Opened]:
-    """Opens sources, and closes them."""
-    opened = Opened()
+WAYS: dict[str, dict[str, Any]] = {"direct": {}, "librdkafka": {"properties_librdkafka": {"check.crcs": "true"}}}
+"""Options that lead to each way of fetching: a property that only librdkafka obeys leaves the fetching to it."""
+
+
+@pytest.fixture(params=sorted(WAYS))
+def opened(request: pytest.FixtureRequest) -> Iterator[Opened]:
+    """Opens sources that fetch in each way, and closes them."""
+    opened = Opened(WAYS[request.param])
     yield opened
     for source in opened.sources:
         source.close()
@@ -193,9 +198,9 @@ def test_records_without_a_value_are_empty_and_line_ends_stay(opened: Opened) ->
 
 def test_no_block_is_larger_than_a_block_unless_one_record_is(opened: Opened) -> None:
     sizes = [400_000, 400_000, 300_000, 5, BLOCK_BYTES_MAX - 1, 3, 950_000]
-    broker().create("large", 1)
-    broker().fill("large", {0: [b"%d" % (number % 10) * size for number, size in enumerate(sizes)]})
-    found = blocks(opened("large").open("0", None))
+    topic = topic_of([])
+    broker().fill(topic, {0: [b"%d" % (number % 10) * size for number, size in enumerate(sizes)]})
+    found = blocks(opened(topic).open("0", None))
     assert [len(record) for record in records_of(found).values()] == sizes
     assert all(len(block.data) <= BLOCK_BYTES_MAX for block in found)
 
@@ -203,8 +208,12 @@ def test_no_block_is_larger_than_a_block_unless_one_record_is(opened: Opened) ->
 def test_nothing_is_fetched_beyond_the_buffer(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that does not read holds the others' records back, and all come in the end."""
     monkeypatch.setattr("fluxline.connectors.kafka.fetch.KAFKA_BUFFER_BYTES_MAX", 1_000)
-    monkeypatch.setattr("fluxline.connectors.kafka.fetch.KAFKA_CONSUME_RECORDS", 50)
-    topic = topic_of(list(numbered(0, 5_000).values()), list(numbered(0, 5_000).values()))
+    monkeypatch.setattr("fluxline.connectors.kafka.direct_fetch.KAFKA_BUFFER_BYTES_MAX", 1_000)
+    monkeypatch.setattr("fluxline.connectors.kafka.direct_fetch.KAFKA_FETCH_BYTES", 100)
+    monkeypatch.setattr("fluxline.connectors.kafka.library_fetch.KAFKA_CONSUME_RECORDS", 100)
+    topic = topic_of([], [])
+    for first in range(0, 1_000, 100):  # a batch each
+        broker().fill(topic, {number: list(numbered(first, first + 100).values()) for number in (0, 1)})
     source = opened(topic)
     readers = [source.open(name, None) for name in source.partitions()]
     for _attempt in range(200):
@@ -213,13 +222,13 @@ def test_nothing_is_fetched_beyond_the_buffer(opened: Opened, monkeypatch: pytes
         Event().wait(0.1)
     Event().wait(0.5)  # in which more would come, if anything let it
     waiting = source._fetcher._buffered
-    assert 1_000 <= waiting <= 1_000 + 50 * 5
+    assert 1_000 <= waiting <= 1_000 + 4 * 100 * 4  # two leaders, and what each was asked for meanwhile
     found: list[list[Any]] = [[], []]
     while not all(each and each[-1].final for each in found):
         for each, reader in zip(found, readers, strict=True):
             if (read := reader.read()) is not None:
                 each.append(read)
-    assert [records_of(each) for each in found] == [numbered(0, 5_000)] * 2
+    assert [records_of(each) for each in found] == [numbered(0, 1_000)] * 2
     assert source._fetcher._buffered == 0
 
 
@@ -239,13 +248,60 @@ def test_brokers_that_go_away_are_waited_for(opened: Opened) -> None:
     assert records_of(blocks(reader, 1)) == {1: b"1"}
 
 
+def test_a_partition_is_followed_to_another_leader(opened: Opened) -> None:
+    """The one before answers that it leads no more; meanwhile the other partition is read on."""
+    topic = topic_of([b"0"], [b"0"])
+    source = opened(topic, bounded=False)
+    readers = [source.open(name, None) for name in source.partitions()]
+    assert [records_of(blocks(reader, 1)) for reader in readers] == [numbered(0, 1)] * 2
+    for leader in (1, 2, 3):
+        broker().lead(topic, 0, leader)
+        broker().fill(topic, {0: [b"%d" % leader], 1: [b"%d" % leader]})
+        assert [records_of(blocks(reader, 1)) for reader in readers] == [{leader: b"%d" % leader}] * 2
+
+
+@pytest.mark.parametrize("opened", ["direct"], indirect=True)
+def test_a_broker_that_says_nothing_is_left_and_asked_again(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a network that drops what is sent; the connection stays open."""
+    monkeypatch.setattr("fluxline.connectors.kafka.direct_fetch.KAFKA_SILENCE_SECONDS", 0.1)
+    topic = topic_of([b"0"])
+    source = opened(topic, bounded=False)
+    reader = source.open("0", None)
+    assert records_of(blocks(reader, 1)) == numbered(0, 1)
+    broker().delay(600_000)
+    try:
+        for _attempt in range(600):
+            if "it does not answer" in source._troubles.text():
+                break
+            Event().wait(0.01)
+        assert "it does not answer" in source._troubles.text()
+    finally:
+        broker().delay(0)
+    broker().fill(topic, {0: [b"1"]})
+    assert records_of(blocks(reader, 1)) == {1: b"1"}
+
+
+@pytest.mark.parametrize("opened", ["direct"], indirect=True)
+def test_a_topic_that_is_taken_away_is_named(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at once: a broker that has just begun may not know it yet."""
+    monkeypatch.setattr("fluxline.connectors.kafka.direct_fetch.KAFKA_REMOVED_ROUNDS", 3)
+    topic = topic_of([b"0"])
+    source = opened(topic, bounded=False)
+    reader = source.open("0", None)
+    assert records_of(blocks(reader, 1)) == numbered(0, 1)
+    broker().remove(topic)
+    with pytest.raises(ExternalError) as caught:
+        blocks(reader, 1)
+    assert caught.value.code == "FLX-4403"
+
+
 def test_a_missing_topic_is_named(opened: Opened) -> None:
-    topic_of([])
-    broker().create("sensor_data", 1)
+    topic = topic_of([])
+    broker().create(f"{topic}-sensor_data", 1)
     with pytest.raises(ResourceMissing) as caught:
-        opened("sensor_dta").partitions()
-    assert str(caught.value).splitlines()[0] == 'FLX-4403  there is no topic "sensor_dta"'
-    assert caught.value.hint == 'Did you mean "sensor_data"?'
+        opened(f"{topic}-sensor_dta").partitions()
+    assert str(caught.value).splitlines()[0] == f'FLX-4403  there is no topic "{topic}-sensor_dta"'
+    assert caught.value.hint == f'Did you mean "{topic}-sensor_data"?'
 
 
 def test_an_address_without_brokers_is_named(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from fluxline.connectors.kafka.options import KafkaOptions
 
 LOGGER = logging.getLogger("fluxline.kafka")
+PASSING = (
+    "_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_RESOLVE", "REQUEST_TIMED_OUT", "NETWORK_EXCEPTION", "LEADER_NOT_AVAILABLE",
+    "NOT_LEADER_FOR_PARTITION", "BROKER_NOT_AVAILABLE", "REPLICA_NOT_AVAILABLE", "KAFKA_STORAGE_ERROR", "FENCED_LEADER_EPOCH",
+    "UNKNOWN_LEADER_EPOCH", "OFFSET_NOT_AVAILABLE", "THROTTLING_QUOTA_EXCEEDED",
+)  # fmt: skip
+"""Errors after which the client asks again by itself; it marks none of them so where a partition is fetched."""
 
 
 def library() -> Any:
@@ -27,10 +33,13 @@ def library() -> Any:
         import confluent_kafka
         import confluent_kafka.admin
     except ImportError as error:
-        raise ConfigError(
-            "FLX-1122", 'connector "kafka" needs an extra', detail=f"{error}.", hint="Install it: pip install 'fluxline[kafka]'"
-        ) from error
+        raise extra_missing(error) from error
     return confluent_kafka
+
+
+def extra_missing(error: ImportError) -> ConfigError:
+    """The error to raise where a library is not installed."""
+    return ConfigError("FLX-1122", 'connector "kafka" needs an extra', detail=f"{error}.", hint="Install it: pip install 'fluxline[kafka]'")
 
 
 class Troubles:

@@ -1,35 +1,28 @@
-"""Fetches partitions of a topic ahead of their readers, in a thread that alone calls the consumer.
+"""Fetches partitions of a topic ahead of their readers, in a thread of its own.
 
-The client lets one call at a time into a consumer, and one that waits inside keeps every other out, so nobody but the
-thread may call it: changes of what is fetched are left for it, and questions go to another client.
+How is left to `library_fetch.py` and `direct_fetch.py`. Changes of what is fetched are left for the thread, so that it alone has to do
+with brokers.
 """
 
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fluxline.connectors.base import Bytes
 from fluxline.connectors.kafka.client import Troubles, library, refusal
-from fluxline.limits import BLOCK_BYTES_MAX, KAFKA_BUFFER_BYTES_MAX, KAFKA_CONSUME_RECORDS, KAFKA_CONSUME_SECONDS, KAFKA_FILL_SECONDS
+from fluxline.connectors.kafka.record_batches import Decoded
+from fluxline.limits import BLOCK_BYTES_MAX, KAFKA_BUFFER_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fluxline.connectors.kafka.metadata import Metadata
+    from fluxline.connectors.kafka.metadata import Logged, Metadata
     from fluxline.errors import PositionExpired
-
-
-PASSING = (
-    "_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_RESOLVE", "REQUEST_TIMED_OUT", "NETWORK_EXCEPTION", "LEADER_NOT_AVAILABLE",
-    "NOT_LEADER_FOR_PARTITION", "BROKER_NOT_AVAILABLE", "REPLICA_NOT_AVAILABLE", "KAFKA_STORAGE_ERROR", "FENCED_LEADER_EPOCH",
-    "UNKNOWN_LEADER_EPOCH", "OFFSET_NOT_AVAILABLE", "THROTTLING_QUOTA_EXCEEDED",
-)  # fmt: skip
-"""Errors after which the client asks again by itself; it marks none of them so where a partition is fetched."""
 
 
 class Fetched:
@@ -69,8 +62,8 @@ class Fetched:
         return kept
 
 
-class Fetcher:
-    """The thread, and the consumer that is its own."""
+class Fetcher(ABC):
+    """The thread, and a consumer of librdkafka that is its own."""
 
     def __init__(self, consumer: Any, topic: str, metadata: Metadata, troubles: Troubles, expired: Callable[[int, str], PositionExpired]) -> None:
         self.error: BaseException | None = None
@@ -112,7 +105,7 @@ class Fetcher:
     def nothing(self, fetched: Fetched, position: int) -> Bytes:
         """What says that a partition has ended."""
         none = np.zeros(0, np.int64)
-        return Bytes(b"", position, np.zeros(1, np.int64), none, final=True, metadata=self._metadata.columns(fetched.number, [], none))
+        return Bytes(b"", position, np.zeros(1, np.int64), none, final=True, metadata=self._metadata.columns(fetched.number, Decoded([])))
 
     def stop(self) -> None:
         """End the thread and leave the brokers; may be called twice."""
@@ -123,6 +116,7 @@ class Fetcher:
             self._news.notify()
         if self._thread is not None:
             self._thread.join()
+        self._leave()
         self._consumer.close()
 
     def _run(self) -> None:
@@ -155,71 +149,32 @@ class Fetcher:
                     self._fetched[fetched.number] = fetched
             self._assign(fetched, begins=begins)
 
+    def _leave(self) -> None:  # noqa: B027 - not every way of fetching has connections of its own.
+        """Close what was opened beside the consumer, after the thread has ended."""
+
+    @abstractmethod
     def _assign(self, fetched: Fetched, *, begins: bool) -> None:
-        kind = library().TopicPartition
-        if fetched.number in self._assigned:
-            self._consumer.incremental_unassign([kind(self._topic, fetched.number)])
-            self._assigned.remove(fetched.number)
-        if begins and not fetched.ended():
-            self._consumer.incremental_assign([kind(self._topic, fetched.number, fetched.reached)])
-            self._assigned.add(fetched.number)
+        """Begin to fetch a partition, from the offset reached, or end; the thread calls it, and keeps `_assigned`."""
 
+    @abstractmethod
     def _fetch(self) -> None:
-        """Take what the client has, and hand it out; the client gives one object for each record."""
-        messages = self._consumer.consume(1, KAFKA_CONSUME_SECONDS)
-        if messages:
-            messages += self._consumer.consume(KAFKA_CONSUME_RECORDS - 1, KAFKA_FILL_SECONDS)
-        kind = library().Message
-        special = [message for message, error in zip(messages, map(kind.error, messages), strict=True) if error is not None]
-        if special:
-            messages = [message for message in messages if message.error() is None]
-        for number, of_one in by_partition(messages, list(map(kind.partition, messages))).items():
-            kept = self._fetched[number].take(make_blocks(of_one, list(map(kind.value, of_one)), self._metadata))
-            with self._news:
-                self._buffered += kept
-        for message in special:  # The end of a partition comes behind its records.
-            self._take_special(message)
+        """Take what the brokers have of the assigned partitions, after a short wait, and hand it out."""
 
-    def _take_special(self, message: Any) -> None:
-        """Take what is no record. What passes by itself is only remembered; anything else ends the reading, for records could be missing."""
-        codes = library().KafkaError
-        error, fetched = message.error(), self._fetched.get(message.partition())
-        if error.code() == codes._PARTITION_EOF:
-            assert fetched is not None, "only what is assigned has an end"
-            fetched.reached = max(fetched.reached, message.offset())
-        elif error.code() in (codes._AUTO_OFFSET_RESET, codes.OFFSET_OUT_OF_RANGE):
-            assert fetched is not None, "only what is assigned has an offset"
-            fetched.error = self._expired(fetched.number, f"The client says: {error.str()}.")
-        elif error.code() in {getattr(codes, name) for name in PASSING}:
-            self._troubles.take(error)
-        else:
-            raise library().KafkaException(error)
+    def _take(self, fetched: Fetched, records: Logged) -> None:
+        """Hand records of one partition out."""
+        kept = fetched.take(make_blocks(fetched.number, records, self._metadata))
+        with self._news:
+            self._buffered += kept
 
 
-def by_partition(messages: list[Any], numbers: list[int]) -> dict[int, list[Any]]:
-    """The messages of each partition, in their order; they come in long runs."""
-    partitions = np.array(numbers, dtype=np.int64)
-    starts = [0, *(np.flatnonzero(np.diff(partitions)) + 1).tolist(), len(numbers)]
-    found: dict[int, list[Any]] = {}
-    for start, stop in pairwise(starts):
-        if start < stop:
-            found.setdefault(numbers[start], []).extend(messages[start:stop])
-    return found
-
-
-def make_blocks(messages: list[Any], values: list[bytes | None], metadata: Metadata) -> list[Bytes]:
-    """The messages of one partition, and their values, as blocks of records; no value is an empty record."""
-    records = [value or b"" for value in values]
-    count = len(records)
-    first, last = messages[0].offset(), messages[-1].offset()
-    if last - first == count - 1:
-        offsets = np.arange(first, last + 1, dtype=np.int64)
-    else:
-        offsets = np.array([message.offset() for message in messages], dtype=np.int64)
+def make_blocks(partition: int, records: Logged, metadata: Metadata) -> list[Bytes]:
+    """The records of one partition as blocks; no value is an empty record."""
+    values, offsets = records.values(), records.offsets
+    count = len(values)
     bounds = np.zeros(count + 1, dtype=np.int64)
-    np.cumsum(np.fromiter(map(len, records), np.int64, count) + 1, out=bounds[1:])
-    columns, logged_ms = metadata.columns(messages[0].partition(), messages, offsets), metadata.logged_ms(messages)
-    whole = Bytes(b"\n".join(records) + b"\n", first, bounds, offsets, metadata=columns, logged_ms=logged_ms)
+    np.cumsum(np.fromiter(map(len, values), np.int64, count) + 1, out=bounds[1:])
+    columns, logged_ms = metadata.columns(partition, records), metadata.logged_ms(records)
+    whole = Bytes(b"\n".join([*values, b""]), int(offsets[0]), bounds, offsets, metadata=columns, logged_ms=logged_ms)
     blocks, start = [], 0
     while start < count:
         stop = max(start + 1, int(np.searchsorted(bounds, bounds[start] + BLOCK_BYTES_MAX, side="right")) - 1)

@@ -7,10 +7,12 @@ were aborted or are open are not read.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fluxline.connectors.kafka.client import Troubles, connect, library, make, partitions_of, refusal
+from fluxline.connectors.kafka.direct_fetch import DirectFetcher, can_fetch, options_of
 from fluxline.connectors.kafka.fetch import Fetched, Fetcher
+from fluxline.connectors.kafka.library_fetch import LibraryFetcher
 from fluxline.connectors.kafka.metadata import Metadata
 from fluxline.connectors.kafka.options import KafkaOptions, timestamp_ms
 from fluxline.connectors.kafka.topics import ensure_topic
@@ -91,8 +93,7 @@ class KafkaSource:
         self._troubles = Troubles()
         ours = {**OURS, **({"group.id": options.group_id} if options.group_id else {})}
         self._asker = make("Consumer", options, ours, self._troubles)
-        consumer = make("Consumer", options, ours, self._troubles)
-        self._fetcher = Fetcher(consumer, self._topic, Metadata(context.schema, logged=context.logged), self._troubles, self._expired)
+        self._fetcher = self._make_fetcher(make("Consumer", options, ours, self._troubles), Metadata(context.schema, logged=context.logged))
         self._first: list[int] | None = None
         self._known: list[int] = []
         self._closed = False
@@ -134,6 +135,12 @@ class KafkaSource:
             self._closed = True
             self._fetcher.stop()
             self._asker.close()
+
+    def _make_fetcher(self, consumer: Any, metadata: Metadata) -> Fetcher:
+        given = (consumer, self._topic, metadata, self._troubles, self._expired)
+        if can_fetch(self._options):
+            return DirectFetcher(*given, options=options_of(self._options.raw()))
+        return LibraryFetcher(*given)
 
     def _begin(self, number: int, low: int, high: int) -> int:
         """Where a fresh run begins; a partition that came later is read from its beginning."""
