@@ -12,7 +12,7 @@ COMPILE := .cache/uv/bin/uv pip compile --universal --generate-hashes --no-emit-
 # Tests that run before the others and alone: the tidy ones, and the one that looks at the clock.
 ALONE := tests/tidy tests/errors/test_codes.py tests/api/test_import_cost.py
 
-.PHONY: help setup demo demo-stack check lint format types imports tidy fast test test-slow test-servers test-wheel test-notebook bench docs java lock upgrade clean
+.PHONY: help setup demo demo-stack check lint format types imports tidy fast test test-slow test-servers test-survival test-wheel test-notebook survival bench docs java lock upgrade clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets
@@ -70,7 +70,13 @@ test-slow: $(READY)  ## The tests that take longer
 	$(PYTHON) -m pytest -m "slow and not servers and not wheel and not notebook"
 
 test-servers: $(READY)  ## The tests that start Kafka, Flink and Cassandra
-	$(PYTHON) -m pytest -m servers
+	$(PYTHON) -m pytest -m "servers and not survival"
+
+test-survival: $(READY)  ## Servers killed under a running pipeline, each drill at one moment
+	$(PYTHON) -m pytest -m survival
+
+survival: $(READY)  ## The same at ten moments each, and the page of what they showed
+	$(PYTHON) tools/survival.py
 
 test-wheel: $(READY)  ## The built wheel, used from a fresh environment
 	$(PYTHON) -m pytest -m wheel

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "fluxline"
 _RANGES = {
     "1": "The project file, options, the command line", "2": "The definition of a pipeline", "3": "The data",
-    "4": "Outside systems, files, the table store", "5": "Recovery and saved state", "9": "Fluxline itself",
+    "4": "Outside systems, files, the table store", "5": "Recovery and saved state", "6": "Warnings of what would not outlive a loss",
+    "9": "Fluxline itself",
 }  # fmt: skip
 # Classes that only calls return stand behind those of `fluxline.__all__`.
 _RETURNED = (

@@ -29,7 +29,7 @@ try:
 except KafkaError as error:
     sys.exit(f"no broker of Kafka at {given.address}: {error}")
 with suppress(TopicAlreadyExistsError):  # Then it stays as it is.
-    admin.create_topics([NewTopic("sensor_data", num_partitions=3, replication_factor=1)])
+    admin.create_topics([NewTopic("sensor_data", num_partitions=3, replication_factor=-1)])  # As many as brokers give topics by themselves.
 producer = KafkaProducer(bootstrap_servers=given.address, enable_idempotence=True, linger_ms=20)
 failures: list[Exception] = []
 began, first = time.monotonic(), None

@@ -118,12 +118,14 @@ class Environment:
     """One place to run, resolved: what it inherits and what was overridden is in.
 
     Attributes:
+        project: the project's name.
         topics: connection of sources, and of sinks without key.
         tables: connection of sinks with a key, and of lookups.
         settings: all keys, with their places.
     """
 
     name: str
+    project: str
     engine: Literal["embedded", "flink"]
     topics: str | None
     tables: str | None
@@ -212,6 +214,7 @@ def resolve_environment(
                 raise missing_key(f"{title}.{write_key((kind, each))}", key, f'Write {key} = "..." there.', table.here)
     return Environment(
         name=chosen,
+        project=project.name,
         engine=cast('Literal["embedded", "flink"]', values["engine"]),
         topics=cast("str | None", values.get("topics")),
         tables=cast("str | None", values.get("tables")),

@@ -7,6 +7,7 @@
 | FLX-3xxx | the data |
 | FLX-4xxx | an outside system, a file, a table store |
 | FLX-5xxx | recovery and saved state |
+| FLX-6xxx | nothing yet: a warning of what would not outlive the loss of a node |
 | FLX-9xxx | Fluxline itself |
 
 A code that is no longer raised is taken out here, and its number is not given again.
@@ -190,6 +191,9 @@ CODES: dict[str, str] = {
     "FLX-4405": "The Kafka brokers refused an operation on a topic.",
     "FLX-4406": "A topic differs from what is declared of it.",
     "FLX-4407": "The Kafka brokers refuse to make a topic as it is declared.",
+    "FLX-4408": "A topic is to have more replicas than there are Kafka brokers.",
+    "FLX-4409": "More replicas of a topic must be in sync than it has, so that nothing can be written.",
+    "FLX-4410": "Another worker has taken the name of this one in its group.",
     "FLX-4501": "The version of Flink is too old.",
     "FLX-4502": "No Flink answers at an address.",
     "FLX-4503": "Flink refuses a statement.",
@@ -212,8 +216,14 @@ CODES: dict[str, str] = {
     "FLX-4525": "The workers of a source ended before it did.",
     "FLX-4526": "A worker does not leave its source in time.",
     "FLX-4527": "A cluster of Flink knows a job no more.",
+    "FLX-4528": "A pipeline does not run that is to be rescaled or saved.",
+    "FLX-4529": "A parallelism is above the number of groups of keys.",
     "FLX-4530": "What a test pushed does not get through Flink in time.",
     "FLX-4531": "Flink does not finish a checkpoint in time.",
+    "FLX-4532": "Flink cannot write its checkpoints.",
+    "FLX-4533": "Flink would make no checkpoints of a job.",
+    "FLX-4534": "Task managers do not let go of a job that has gone.",
+    "FLX-4535": "With another parallelism a job would not find what it remembers.",
     "FLX-4601": "A table store is held by another process.",
     "FLX-4602": "The table store does not run on this system.",
     "FLX-4603": "A file is a database, and no table store of Fluxline.",
@@ -230,7 +240,7 @@ CODES: dict[str, str] = {
     "FLX-4614": "A table store cannot listen for queries.",
     "FLX-4615": "There is no table store at a path.",
     "FLX-4616": "A table store cannot be at a path.",
-    "FLX-4751": "No Cassandra node answers.",
+    "FLX-4751": "No Cassandra node answers, or too few do.",
     "FLX-4752": "Cassandra does not accept the login, or does not permit what is asked of it.",
     "FLX-4753": "A Cassandra keyspace or table does not exist.",
     "FLX-4754": "A Cassandra table has other columns or another primary key than the sink.",
@@ -253,6 +263,20 @@ CODES: dict[str, str] = {
     "FLX-5801": "The definition of a pipeline is another than the one that its savepoint is of.",
     "FLX-5802": "The records of an ingested source would be of another shape than those in its topic.",
     "FLX-5803": "The topic of an ingested source is not the one that the source was read into.",
+    "FLX-5804": "A savepoint or checkpoint is not there.",
+    "FLX-5805": "A savepoint or checkpoint is of another pipeline, or of other steps.",
+    "FLX-5806": "A pipeline has nothing that is known to go on from.",
+    "FLX-5807": "A submission would begin anew a pipeline that can go on.",
+    "FLX-6001": "A topic has one replica, on a cluster of several Kafka brokers.",
+    "FLX-6002": "All replicas of a topic must be in sync, so that the loss of one stops writing.",
+    "FLX-6003": "A record of a topic counts as written with one replica, so that the loss of that one may lose it.",
+    "FLX-6004": "A replica of a topic that lacks records may become its leader.",
+    "FLX-6005": "An internal topic of Kafka has one replica, on a cluster of several brokers.",
+    "FLX-6101": "A Cassandra keyspace has one replica, on a cluster of several nodes.",
+    "FLX-6102": "The consistency of writes to Cassandra cannot be met while a node is away.",
+    "FLX-6201": "A Flink cluster has one task manager.",
+    "FLX-6202": "A job on Flink is not started again when it fails.",
+    "FLX-6203": "A job on Flink makes no checkpoints.",
     "FLX-9001": "An unforeseen error stopped a command.",
     "FLX-9601": "A query of the table store failed by a mistake of Fluxline.",
     "FLX-9602": "A flush of the table store failed by a mistake of Fluxline.",

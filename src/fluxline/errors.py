@@ -13,7 +13,8 @@
     ├─ AccessDenied            the caller may not do this                       user      never retry
     ├─ RecoveryError           no saved state can be restored                   operator  never retry
     ├─ LogCorrupted            a checksum does not match                        operator  never retry
-    └─ InternalError           our bug                                          us        report
+    ├─ InternalError           our bug                                          us        report
+    └─ Caution                 it runs, and would not outlive a loss            operator  told, never raised
 
 A message is a lower-case fact with the names quoted, then full sentences: `detail` says what is known, `hint` what to do.
 Codes are stable; `error_codes.py` gives each its meaning.
@@ -227,6 +228,12 @@ class InternalError(FluxlineError):
     """Our own mistake."""
 
     fault = "us"
+
+
+class Caution(FluxlineError):
+    """A warning: it runs so, and would not outlive the loss of a node. It is told in the form of an error and never raised."""
+
+    fault = "operator"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

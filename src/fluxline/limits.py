@@ -48,8 +48,11 @@ KAFKA_SEND_BYTES_MAX = 256 * MIB  # Bytes of a batch that may wait in librdkafka
 KAFKA_DELIVERY_POLL_SECONDS = 0.1  # Wait for acknowledgements between two looks.
 KAFKA_REMOVED_ROUNDS = 50  # Looks, a tenth of a second apart, for a topic that was taken away: the brokers forget it one by one.
 KAFKA_TROUBLES_KEPT = 20  # What librdkafka said last of what went wrong; an error message shows the last three.
+KAFKA_GROUP_PARTITIONS_MS = 2_000  # Between two looks of a group for new partitions: the client's own is five minutes, which a stop does not wait.
 KAFKA_GROUP_RECORDS = 50_000  # Records that a member of a group takes at once: a store that takes rows by partition gets more of each together.
 KAFKA_GROUP_WAIT_SECONDS = 0.1  # Wait of a member of a group for records: how soon it hears that it is to stop.
+KAFKA_GROUP_SESSION_MS = 10_000  # Silence after which a member of a group is fenced: a restart is shorter, and brokers take no less than 6 seconds.
+KAFKA_GROUP_POLL_MS_MAX = 120_000  # The same of a member that lives and does not ask: a commit to brokers that do not answer takes up to 60 seconds.
 
 # Ingestion
 INGEST_PARTITIONS_MAX = 64  # Partitions that the topic of an ingested source gets by itself, one per partition of the source; more of them share.
@@ -103,9 +106,11 @@ CASSANDRA_RETRY_MS = 500  # Wait before rows are sent again: a node that restart
 
 # Flink
 FLINK_ANSWER_SECONDS = 30  # Longest wait for one answer of a REST interface: planning happens in the background, answers come at once.
+JOB_FAILS_MS = 60_000  # A job that failed less long ago counts as failing, although it may run between two failures.
 FLINK_POLL_MS = 50  # Between two looks at a statement or job: planning takes 0.1 to 2 s.
 FLINK_STATEMENT_MS_MAX = 120_000  # Longest wait for one statement: a bounded query on a busy cluster takes its time.
 FLINK_STOP_MS_MAX = 300_000  # Longest wait for a savepoint: large state takes minutes.
+SAVEPOINT_METADATA_BYTES_MAX = 67_108_864  # Of a file with the names in a savepoint: it is read at once, and names stand early.
 FLINK_RESULT_ROWS_MAX = 100_000  # Rows of one answer: they are in memory.
 FLINK_SPREAD_PARTITIONS_MAX = 128  # Partitions with a key of our choice: one per key group; with more, hashing is even enough.
 
@@ -135,6 +140,8 @@ STACK_READY_MS_MAX = 120_000  # Longest wait for one server: Cassandra takes 12 
 STACK_STOP_MS_MAX = 15_000  # A server that is asked to end has this long: Cassandra drains for five seconds.
 STACK_POLL_MS = 100  # Between two looks at a server that starts or ends.
 STACK_LOG_LINES_SHOWN = 20  # Last lines of a log in the message about a server that did not start.
+STACK_FULL_BYTES_MAX = MIB  # With less than this a disk counts as full: what is written next to a log needs more.
+STACK_FULL_LOG_LINES = 2_000  # Of a log: a job manager says some hundred lines for each checkpoint that fails.
 STACK_FREE_BYTES_MIN = 300 * MIB  # Room for the data of a fresh stack: its logs are laid out before anything is written.
 
 # Aggregates
@@ -157,7 +164,18 @@ NAMES_KEPT_MAX = 1_024  # Names of operators that are remembered: more than a pl
 
 # Deployments
 FLINK_START_MS_MAX = 60_000  # From the submission to the last vertex that runs; state is read back meanwhile.
+FLINK_FIRST_CHECKPOINT_MS_MAX = 10_000  # A job that begins on a backlog may take longer; it is not waited for.
+FLINK_LET_GO_MS_MAX = 60_000  # Task managers notice within a heartbeat's 50 s that a job manager is gone, and then find the one that came back.
+DEPLOYMENT_JOBS_MAX = 100  # Jobs and savepoints that are known to be of a pipeline: enough to name whose one is.
 WORKER_START_MS_MAX = 60_000  # A worker connects, joins its group and opens its systems.
 WORKER_END_MS_MAX = 30_000  # A worker that was asked to end finishes what is at hand.
 WORKER_DRAIN_MS_MAX = 120_000  # Workers write what a stopped job has left in their topics.
+WORKER_STORE_MS = 1_000  # A system that takes longer for the rows at hand is waited for: nothing more is read, and the worker says so.
+WORKER_STORE_RETRY_MS = (500, 10_000)  # Wait before rows are handed to a system again that did not answer: the first, and the longest.
+WORKER_FINISH_MS_MAX = 10_000  # A worker that was asked to end waits so long for a slow system to take the rows at hand; then they come again.
+WORKER_BEAT_MS = 1_000  # A worker says this often that it lives, and what it waits for.
+WORKER_HANG_MS_MAX = 60_000  # A worker that says nothing for so long is ended and replaced: its group has moved on long before.
+WORKER_REPLACE_MS = (1_000, 30_000)  # Wait before a worker that died is replaced: the first, doubled with each quick death, and the longest.
+WORKER_QUICK_MS = 60_000  # A life shorter than this was a quick death.
+WORKER_QUICK_DEATHS_MAX = 8  # Quick deaths in a row after which no more is tried: about 2 minutes, in which brokers may return.
 WORKER_SAID_CHARS_MAX = 2_000  # The end of a worker's log in an error message: an error of ours with its detail.

@@ -33,11 +33,14 @@ def test_a_source() -> None:
         "properties.isolation.level": "read_committed",
         "properties.commit.offsets.on.checkpoint": "false",
         "scan.startup.mode": "earliest-offset",
+        "scan.topic-partition-discovery.interval": "1000 ms",
         "scan.watermark.emit.strategy": "on-event",
         "format": "json",
         "json.x": "y",
     }
-    assert options_of(more={"bounded": True})["scan.bounded.mode"] == "latest-offset"
+    bounded = options_of(more={"bounded": True})
+    assert bounded["scan.bounded.mode"] == "latest-offset"
+    assert "scan.topic-partition-discovery.interval" not in bounded
     shown = options_of(more={"group": "fluxline-ours-readings"})
     assert shown["properties.group.id"] == "fluxline-ours-readings"
     assert shown["properties.commit.offsets.on.checkpoint"] == "true"

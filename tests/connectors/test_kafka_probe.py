@@ -14,6 +14,7 @@ from fluxline.config import require_project, resolve_environment
 from fluxline.connectors import load_connector
 from fluxline.connectors.base import SinkContext, SourceContext
 from fluxline.control.connect import connect
+from fluxline.control.deployment import Deployment
 from fluxline.control.flink import prepare
 from fluxline.errors import ExternalError, FluxlineError, ResourceMissing
 from fluxline.options import read_options
@@ -126,7 +127,8 @@ def test_a_job_that_goes_on_is_spread_as_it_began(tmp_path: Path) -> None:
     environment = resolve_environment(require_project(project(tmp_path, "spread", "")), "stack")
     first = prepare(by_zero(), environment, reveal=True)
     assert first.partitions == {"rows": 4}
-    later = prepare(by_zero(), environment, reveal=True, began_with={"rows": 2})
+    began = Deployment("moddiv", "stack", "stopped", "", False, 0, "", "g", "r", partitions={"rows": 2}, identity="i")
+    later = prepare(by_zero(), environment, reveal=True, goes_on=began)
     assert later.partitions == {"rows": 2}
     assert first.compiled is not None
     assert later.compiled is not None
@@ -135,6 +137,6 @@ def test_a_job_that_goes_on_is_spread_as_it_began(tmp_path: Path) -> None:
     assert spread.search(later.compiled.script())
     assert not spread.search(first.compiled.script())
     four = replace(environment, flink=replace(environment.flink, parallelism=4))
-    read = prepare(by_zero(), four, reveal=True, began_with={"rows": 2}).compiled
+    read = prepare(by_zero(), four, reveal=True, goes_on=began).compiled
     assert read is not None
     assert "'scan.parallelism' = '2'" in read.script()

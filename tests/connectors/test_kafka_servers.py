@@ -19,10 +19,11 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 from fluxline import Pipeline, Schema, col, control, count, tumble
 from fluxline.clock import SystemClock
 from fluxline.connectors.base import SourceContext
+from fluxline.connectors.kafka.group import GroupReader
 from fluxline.connectors.kafka.options import KafkaOptions
 from fluxline.connectors.kafka.source import KafkaSource
-from fluxline.connectors.kafka.topics import ensure_topic
-from fluxline.errors import ExternalError, PositionExpired, ResourceMissing
+from fluxline.connectors.kafka.topics import ensure_topic, look_at_topic
+from fluxline.errors import ExternalError, FluxlineError, PositionExpired, ResourceMissing
 from fluxline.options import read_options
 from tests.connectors.lines import NUMBERS
 from tests.connectors.test_kafka_source import blocks, numbered, records_of
@@ -126,11 +127,21 @@ def test_a_topic_is_made_only_if_that_is_asked_for(broker: Broker) -> None:
     assert broker.source("unmade", create_topics=True, partitions=2).partitions() == ("0", "1")
 
 
-@pytest.mark.parametrize("declared", [{"replication_factor": 3}, {"topic_config": {"no.such": "x"}}, {"topic_config": {"retention.ms": "soon"}}])
-def test_a_topic_that_cannot_be_made_is_refused(declared: dict[str, Any], broker: Broker) -> None:
-    with pytest.raises(ExternalError) as caught:
-        ensure_topic(broker.options(create_topics=True, **declared), "impossible")
-    assert caught.value.code == "FLX-4407"
+@pytest.mark.parametrize(
+    ("declared", "code"),
+    [
+        ({"replication_factor": 3}, "FLX-4408"),
+        ({"topic_config": {"min.insync.replicas": 2}}, "FLX-4409"),
+        ({"topic_config": {"no.such": "x"}}, "FLX-4407"),
+        ({"topic_config": {"retention.ms": "soon"}}, "FLX-4407"),
+    ],
+)
+def test_a_topic_that_cannot_be_made_is_refused(declared: dict[str, Any], code: str, broker: Broker) -> None:
+    """When it would be made, and by those who only look."""
+    for attempt in (ensure_topic, look_at_topic):
+        with pytest.raises(FluxlineError) as caught:
+            attempt(broker.options(create_topics=True, **declared), "impossible")
+        assert caught.value.code == code
 
 
 def test_a_fresh_run_begins_at_a_time(broker: Broker) -> None:
@@ -335,3 +346,54 @@ def test_a_broker_may_go_away_while_a_pipeline_runs(broker: Broker, tmp_path: Pa
         wait_for(broker, totals, len(expected(2_000)), job)
         job.stop()
     assert found_in(broker, totals) == expected(2_000)
+
+
+def test_a_clock_that_jumps_changes_no_row(broker: Broker, tmp_path: Path) -> None:
+    """The clock of the machine that logs the readings goes back three days, then half an hour ahead of all others: event times count."""
+    source, totals = broker.create(3), broker.create(2)
+    now_ms = SystemClock().now_ms()
+    broker.fill(source, readings(0, 1_000), first_at_ms=now_ms)
+    broker.fill(source, readings(1_000, 2_000), first_at_ms=now_ms - 3 * 86_400_000)
+    broker.fill(source, readings(2_000, 3_000), first_at_ms=now_ms + 1_800_000)
+    control.run(sensors(source, totals)._plan(), project(tmp_path, broker), bounded=True)
+    assert found_in(broker, totals) == expected(3_100)
+
+
+def test_a_clock_that_is_too_far_from_the_brokers_is_told_by_name(broker: Broker, tmp_path: Path) -> None:
+    """The topic takes what was logged in this very millisecond, as if our clock were behind: what it does not take is counted, with the reason."""
+    source, totals = broker.create(3), broker.create(2, **{"message.timestamp.before.max.ms": "0"})
+    broker.fill(source, readings(0, 3_000))
+    report = control.run(sensors(source, totals)._plan(), project(tmp_path, broker), bounded=True)
+    assert report.imbalances() == []
+    (kept,) = (tmp_path / ".fluxline" / "sensors" / "refused").iterdir()
+    refused = [json.loads(line) for line in kept.read_text().splitlines()]
+    assert len(refused) > 0
+    assert len(refused) + len(broker.records(totals)) == len(expected(3_100))
+    assert all("the clock of this machine is further from theirs than" in row["detail"] for row in refused)
+
+
+def test_a_group_finds_new_partitions(broker: Broker) -> None:
+    """Of the topic in front of a store: within seconds, and from their beginning."""
+    topic, clock = broker.create(1), SystemClock()
+    broker.fill(topic, {0: [b"first"]})
+    reader = GroupReader(broker.options(), topic, "grows", clock)
+    found: list[tuple[bytes | None, int]] = []
+    deadline_ms = clock.monotonic_ms() + 30_000
+
+    def read(count: int) -> None:
+        while len(found) < count:
+            assert clock.monotonic_ms() < deadline_ms, found
+            if (records := reader.read()) is not None:
+                found.extend(zip(records.values, records.places[:, 0].tolist(), strict=True))
+                reader.commit()
+
+    read(1)
+    broker.admin.create_partitions([NewPartitions(topic, 3)])[topic].result(20)
+    for _attempt in range(100):
+        if len(broker.admin.list_topics(topic, timeout=20).topics[topic].partitions) == 3:
+            break
+        clock.wait(Event(), 50)
+    broker.fill(topic, {2: [b"second"], 1: [b"third"]})
+    read(3)
+    reader.close()
+    assert sorted(found, key=lambda each: each[1]) == [(b"first", 0), (b"third", 1), (b"second", 2)]

@@ -63,5 +63,6 @@ def running(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 
 def _process(words: list[str], directory: Path) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("FLUXLINE_ENV", "NO_COLOR")}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    root = Path(__file__).parents[2]
+    environment["PYTHONPATH"] = os.pathsep.join((str(root / "src"), str(root)))
     return subprocess.Popen(words, cwd=directory, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

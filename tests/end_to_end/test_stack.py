@@ -90,6 +90,7 @@ def test_a_pipeline_that_goes_on_is_stopped_and_continued_from_its_savepoint(sta
     project = Project(tmp_path / "sensors", stack, "goes_on")
     project.fill([line(1, "10:00:00", 20.0), line(1, "10:10:00", 22.0)])
     _, found = control.connect(project.plan(), project.directory, env="stack")
+    assert control.survival(project.plan(), project.directory, env="stack") == ()  # One server of each, as a developer has them.
     asked = {(each.role, each.name): each.facts[-1] for each in found}
     assert asked["source", "sensor_data"] == f'topic "goes_on.sensor_data" has {PARTITIONS} partitions'
     assert asked["relay", "sensors.hourly_averages"] == 'topic "goes_on.sensors.hourly_averages" is not there and will be made'

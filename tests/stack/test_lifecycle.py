@@ -6,11 +6,13 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from fluxline.config_project import load_project
@@ -144,6 +146,24 @@ def test_the_printed_environment_says_where_all_is() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("count", "more"),
+    [
+        (1, {}),
+        (2, {"replication_factor": 2}),
+        (3, {"replication_factor": 3, "topic_config": {"min.insync.replicas": 2}}),
+        (4, {"replication_factor": 3, "topic_config": {"min.insync.replicas": 2}}),
+    ],
+)
+def test_topics_of_the_printed_environment_outlive_a_broker(count: int, more: dict[str, object]) -> None:
+    """As far as there are brokers for it."""
+    ports = {f"kafka-{number}": 15_100 + number for number in range(2, count + 1)}
+    text = environment_text("stack", State({**PORTS, **ports}, nodes={"kafka": count}), ("kafka",), "fluxline")
+    found = tomllib.loads(text)["environments"]["stack"]["connections"]["kafka"]
+    assert len(found.pop("bootstrap_servers")) == count
+    assert found == {"connector": "kafka", "format": "json", **more}
+
+
 def test_every_address_is_loopback(tmp_path: Path) -> None:
     """Unless metrics are asked for, whose reporter cannot be told where to listen."""
     place = Place(tmp_path, Path("java"), tmp_path, PORTS)
@@ -243,3 +263,21 @@ def test_logs_are_those_of_a_part(tmp_path: Path) -> None:
     assert [(each.server, each.lines) for each in control.logs(tmp_path, "flink", 2)] == [("jobmanager", ["two", "three"])]
     refusal(lambda: control.logs(tmp_path, "kafka", 2), ResourceMissing, "FLX-4311")
     refusal(lambda: control.logs(tmp_path, "flnik", 2), ConfigError, "FLX-4310")
+
+
+def test_the_first_of_several_can_be_killed_alone(tmp_path: Path) -> None:
+    """It has the name of its part, which means all of them."""
+    processes = [subprocess.Popen(["sleep", "60"]) for _ in range(3)]
+    try:
+        recorded = [
+            ServerProcess(name, "kafka", process.pid, psutil.Process(process.pid).create_time())
+            for name, process in zip(kafka.ports(3), processes, strict=True)
+        ]
+        write_state(tmp_path, State(PORTS, recorded, {"kafka": 3}))
+        assert kill("kafka-1", tmp_path) == ["kafka"]
+        refusal(lambda: kill("kafka-1", tmp_path), ResourceMissing, "FLX-4311")
+        assert kill("kafka", tmp_path) == ["kafka-2", "kafka-3"]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()

@@ -179,6 +179,7 @@ def test_several_of_each(project: Path) -> None:
     rest = int(environment["flink"]["rest"].rpartition(":")[2])
     assert ask_json(rest, "/overview")["slots-total"] == 8
     check_kafka(",".join(brokers))
+    assert warnings_of(project / "pipelines", fluxline(project, "env")) == ["FLX-6102"]  # Two replicas of a table, and a write waits for both.
     admin = AdminClient({"bootstrap.servers": ",".join(brokers)})
     ((topic, made),) = [(name, topic) for name, topic in admin.list_topics(timeout=30).topics.items() if name[0] != "_"]
     assert {len(partition.replicas) for partition in made.partitions.values()} == {3}
@@ -195,6 +196,20 @@ def test_several_of_each(project: Path) -> None:
     wait_until(lambda: all(len(partition.isrs) == 3 for partition in admin.list_topics(topic, timeout=30).topics[topic].partitions.values()))
     check_cassandra_survives(project, environment["connections"]["cassandra"]["port"])
     assert "cannot go on with 2" in fluxline(project, "up", "kafka", "--kafka-brokers", "2", code=2)
+
+
+def warnings_of(folder: Path, environment: str) -> list[str]:
+    """What is warned of a pipeline that writes a topic and a table of the stack."""
+    folder.mkdir()
+    (folder / "fluxline.toml").write_text(f'[project]\nname = "p"\n{environment}')
+    lines = ["from fluxline import Pipeline", 'p = Pipeline("p")', 'rows = p.source("readings", schema={"a": "INT NOT NULL"})']
+    (folder / "p.py").write_text("\n".join([*lines, 'rows.sink("copy")', 'rows.sink("kept", key="a")', ""]))
+    command = [sys.executable, "-m", "fluxline.cli.main", "check", "p.py", "--connect", "--env", "stack", "-o", "json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [warning["code"] for warning in json.loads(done.stdout)["pipelines"][0]["warnings"]]
+    assert all(f"warning  {code}" in done.stderr for code in found)
+    return found
 
 
 def check_cassandra_survives(project: Path, port: int) -> None:

@@ -10,7 +10,7 @@ import click
 from fluxline.cli.arguments import environment_options, invocation, output_option, target_argument
 
 if TYPE_CHECKING:
-    from fluxline.errors import FluxlineError
+    from fluxline.errors import Caution, FluxlineError
     from fluxline.pipeline.pipeline import Pipeline
 
 
@@ -27,24 +27,32 @@ def check(target: str | None, name: str | None, env: str | None, overrides: tupl
 
     With --connect it is one environment, the default one without --env: addresses, logins, whether files, topics and tables
     are there, and whether they are as declared: partitions of topics, columns and keys of tables. With engine = "flink" also the
-    gateway and the cluster, their version and free slots.
+    gateway and the cluster, their version and free slots. Where a system has several nodes, or is asked for several replicas, it also
+    warns of settings that would not outlive the loss of one.
     """
-    from fluxline.cli.failures import exit_code, show_errors
+    from fluxline import control
+    from fluxline.cli.failures import exit_code, show_cautions, show_errors
     from fluxline.cli.screen import say, say_json
     from fluxline.cli.targets import pipelines_of
 
     checked: list[dict[str, object]] = []
+    cautions: dict[str, Caution] = {}
     problems: dict[str, FluxlineError] = {}  # A mistake in the project file concerns every pipeline; it is told once.
     for pipeline in pipelines_of(target, name):
         found = _check(pipeline, env, overrides, connects=connects)
         if isinstance(found, dict):
             checked.append(found)
+            if connects:
+                told = control.survival(pipeline._plan(), pipeline._directory(), env=env, overrides=overrides)
+                found["warnings"] = [caution.as_json() for caution in told]
+                cautions.update({caution.render(): caution for caution in told})
         else:
             problems.update({problem.render(): problem for problem in found})
     if output == "json":
         say_json({"pipelines": checked, "errors": [problem.as_json() for problem in problems.values()]})
     else:
         say([line for entry in checked for line in _lines(entry)])
+    show_cautions(list(cautions.values()))
     if problems:
         show_errors(list(problems.values()), invocation(), with_json=False)
         return exit_code(list(problems.values()))

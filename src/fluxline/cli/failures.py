@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fluxline.cli.arguments import Invocation
+    from fluxline.errors import Caution
 
 FAILED, REFUSED, USAGE, INTERRUPTED = 1, 2, 64, 130
 _WIDTH = 118  # Of a message whose reader's screen is not known, as `FluxlineError.render` has it.
@@ -76,6 +77,12 @@ def show_errors(problems: Sequence[FluxlineError], invocation: Invocation, *, wi
         say(f"\n{len(problems)} problems", stream=sys.stderr)
     if with_json and invocation.output == "json":
         say_json({"errors": [problem.as_json() for problem in problems]})
+
+
+def show_cautions(cautions: Sequence[Caution]) -> None:
+    """Write warnings to standard error; what was asked for goes on."""
+    for caution in cautions:
+        say(f"{painted('warning', 'yellow', sys.stderr)}  {_painted(caution.render(width=min(_WIDTH, _screen_width()) - 9))}", stream=sys.stderr)
 
 
 def _screen_width() -> int:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from fluxline.control.vertices import JobFailure, OperatorPlace, VertexStatus
     from fluxline.errors import Place
 
+WORKER_SAID_LINES = 12
+"""Of what a worker said before it died: an error with its detail and hint, and how the process ended."""
+
 
 @click.command("jobs")
 @click.argument("pipeline", required=False)
@@ -53,6 +56,8 @@ def lines_of(found: JobStatus) -> list[str]:
     lines.append(f"  job {deployment.job_id} at {deployment.rest}")
     if found.failure is not None:
         lines += [f"  {line}" for line in _failure_lines(found.failure)]
+    if found.lost is not None:
+        lines += [f"  {line}" for line in _lost_lines(found)]
     if found.trouble is not None:
         lines.append(f"  ALARM: {found.trouble.code}  {found.trouble.fact}; a job that waits for them fails only when Kafka's own time is over")
         lines += [f"    {word}: {text}" for word, text in (("detail", found.trouble.detail), ("hint", found.trouble.hint)) if text]
@@ -64,14 +69,29 @@ def lines_of(found: JobStatus) -> list[str]:
         lag = found.lags.get(relay.sink)
         left = "what is left is not known" if lag is None else f"{lag:,} records to write" if lag else "all written"
         lines.append(f"  {relay.sink}: topic {relay.topic} -> {relay.connector}, {left}")
+        waiting = found.waiting.get(relay.sink)
+        if waiting is not None:
+            lines.append(f"    ALARM: workers wait for {relay.connector} since {_instant(waiting.since_ms)}, and go on when it takes rows")
+            lines += [f"    detail: {waiting.detail}"] if waiting.detail else []
     if deployment.relays or deployment.ingests:
         count = len(found.workers)
         lines.append(
             f"  {count} {'worker' if count == 1 else 'workers'} on this machine" + (f": {', '.join(map(str, found.workers))}" if count else "")
         )
-    if deployment.savepoint is not None:
+        lines += [f"  {line}" for line in _watcher_lines(found)]
+    if deployment.savepoint is not None and found.lost is None:
         lines.append(f"  the next submission goes on from {deployment.savepoint}")
     return lines
+
+
+def _lost_lines(found: JobStatus) -> list[str]:
+    from fluxline.control.checkpoints import restore_command
+
+    lost = found.lost
+    assert lost is not None
+    if lost.begins is None:
+        return [f"ALARM: {lost.why} {lost.unknown}", "  hint: fluxline restore says what it can go on from"]
+    return [f"ALARM: {lost.why} It can go on from {lost.begins}", f"  bring it back: {restore_command(found.deployment)}"]
 
 
 def source_line(source: SourceCount) -> str:
@@ -81,6 +101,25 @@ def source_line(source: SourceCount) -> str:
         return f"{source.source}: topic {source.topic}, how far it is read is not known"
     known = f"at least {read:,} offsets read, at most {left:,} left" if left else f"{read:,} offsets read, none left"
     return f"{source.source}: topic {source.topic}, {known}"
+
+
+def _watcher_lines(found: JobStatus) -> list[str]:
+    """What became of workers that died."""
+    watcher, lines = found.watcher, list[str]()
+    if watcher is None:
+        return lines
+    if not watcher.alive:
+        lines.append(f"ALARM: process {watcher.pid}, which replaces workers that die, has gone; workers go on, and the next submission has one again")
+    for worker in watcher.workers:
+        if not worker.deaths or worker.died_at_ms is None:
+            continue
+        died = f"died {worker.deaths} time{'' if worker.deaths == 1 else 's'}, last at {_instant(worker.died_at_ms)}"
+        if worker.given_up:
+            lines.append(f"ALARM: worker {worker.number} {died}, each time soon after its start: it is not started any more. It said:")
+            lines += [f"  {line}" for line in worker.said.splitlines()[-WORKER_SAID_LINES:]]
+        else:
+            lines.append(f"worker {worker.number} {died}, and is replaced")
+    return lines
 
 
 def _ingested(found: Ingested) -> str:
@@ -148,7 +187,10 @@ def as_json(found: JobStatus) -> dict[str, object]:
             for each in deployment.ingests
         ],
         "workers": list(found.workers),
+        "waiting": {sink: asdict(each) for sink, each in found.waiting.items()},
+        "watcher": None if found.watcher is None else asdict(found.watcher),
         "savepoint": deployment.savepoint,
+        "lost": None if found.lost is None else asdict(found.lost),
         "vertices": None if found.vertices is None else [_vertex_json(vertex) for vertex in found.vertices],
     }
 

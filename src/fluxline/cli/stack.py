@@ -104,7 +104,7 @@ def down(name: str, project: str, output: str) -> int:
 def kill(server: str, name: str, project: str, output: str) -> int:
     """End a server as a crash would, to see what outlives it.
 
-    SERVER is a name that "fluxline stack status" shows, such as kafka-2, or a part.
+    SERVER is a name that "fluxline stack status" shows, such as kafka-2, or a part: kafka is all brokers, kafka-1 the first of them.
     """
     from fluxline.cli.screen import say, say_json
     from fluxline.control.stack import kill_servers
@@ -125,7 +125,7 @@ def kill(server: str, name: str, project: str, output: str) -> int:
 def restart(server: str, name: str, project: str, output: str) -> int:
     """Start a server again, at its port and with its data, whether it runs or not.
 
-    SERVER is a name that "fluxline stack status" shows, such as kafka-2, or a part.
+    SERVER is a name that "fluxline stack status" shows, such as kafka-2, or a part: kafka is all brokers, kafka-1 the first of them.
     """
     from fluxline.cli.screen import say
     from fluxline.control.stack import restart_servers
@@ -139,7 +139,7 @@ def restart(server: str, name: str, project: str, output: str) -> int:
 @project_option
 @output_option
 def status(name: str, project: str, output: str) -> int:
-    """Say which servers run, where, and how much memory they hold."""
+    """Say which servers run, where, and how much memory they hold; and which of them have a full disk, or ended for it."""
     from fluxline.control.stack import status as look
 
     _show(look(_directory(project, name)), output)
@@ -206,8 +206,7 @@ def _show(found: list[ServerStatus], output: str) -> None:
         say_json({"servers": [asdict(each) for each in found]})
         return
     rows = [("server", "state", "address", "process", "memory")]
-    rows += [
-        (each.name, each.state, f"{each.host}:{each.port}" if each.state != "ended" else "", str(each.pid), f"{each.memory_bytes // 1024**2} MiB")
-        for each in found
-    ]
+    for each in found:
+        stands, address = ", ".join(filter(None, (each.state, each.trouble))), f"{each.host}:{each.port}" if each.state != "ended" else ""
+        rows.append((each.name, stands, address, str(each.pid), f"{each.memory_bytes // 1024**2} MiB"))
     say(columns(rows, indent="") if found else "no server of the stack was started")

@@ -34,6 +34,7 @@ def submit(
     TARGET is a file, a folder with fluxline.toml, or MODULE[:NAME]; by default the project of the current folder. A pipeline that was
     stopped with a savepoint goes on from it.
     """
+    from fluxline.cli.failures import show_cautions
     from fluxline.cli.jobs import as_json, lines_of
     from fluxline.cli.screen import say, say_json
     from fluxline.cli.targets import one_pipeline
@@ -43,7 +44,14 @@ def submit(
 
     pipeline = one_pipeline(target, name)
     directory = pipeline._directory()
-    options = SubmitOptions(bounded=bounded, fresh=fresh, workers=workers, overrides=overrides, told=lambda step: print(f"  {step}", file=sys.stderr))
+    options = SubmitOptions(
+        bounded=bounded,
+        fresh=fresh,
+        workers=workers,
+        overrides=overrides,
+        told=lambda step: print(f"  {step}", file=sys.stderr),
+        warned=show_cautions,
+    )
     start(pipeline._plan(), directory, env=env, options=options)
     found = (wait_for_job if wait else job_status)(pipeline.name, directory, env=env, overrides=overrides)
     if output == "json":

@@ -43,6 +43,20 @@ def one_pipeline(target: str | None, name: str | None = None) -> Pipeline:
         return choose_pipeline(where, name)
 
 
+def project_pipeline(project: str, name: str) -> Pipeline:
+    """The pipeline of this name in a project, as `--project` says.
+
+    Raises:
+        NameNotFound: FLX-2160, there is no such file or folder.
+        FluxlineError: what `pipeline.discovery` raises.
+    """
+    from fluxline.config import find_project
+
+    start = project_start(project)
+    found = find_project(start)
+    return one_pipeline(str(start) if found is None or start.suffix == ".py" else relative_path(str(found.directory)), name)
+
+
 def project_start(project: str) -> Path:
     """Where the search for a project begins, as `--project` says.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from fluxline.batch import Batch, Column, Int64s
     from fluxline.clock import Clock
-    from fluxline.errors import Place
+    from fluxline.errors import Caution, Place
     from fluxline.formats.base import Encoded, Encoder, Reject
     from fluxline.options import Options
     from fluxline.schema import LogicalType, TableSchema
@@ -286,6 +286,19 @@ class QueryContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Survival:
+    """What of an end would not outlive the loss of a node.
+
+    Attributes:
+        nodes: how many its system has, or is asked to keep rows on.
+        cautions: each with the option that it is of.
+    """
+
+    nodes: int
+    cautions: tuple[tuple[str, Caution], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Connector:
     """A word of the dictionary of connectors.
 
@@ -315,6 +328,8 @@ class Connector:
         probe: (context of a source or of a sink) -> what was found, one line each: that the system answers and takes the login,
             and that what is read or written is there and fits. It changes nothing and sends no rows. It raises as opening would,
             several problems as one ExceptionGroup. None: a source is opened and its partitions listed, a sink is not asked.
+        survival: (name of the source or sink, options, directory that relative paths start from, whether it is written) -> what would
+            not outlive the loss of a node. It asks the system and changes nothing; it raises as `probe`. None: nobody knows.
     """
 
     name: str
@@ -337,3 +352,4 @@ class Connector:
     versioned: bool = False
     query: Callable[[QueryContext, str], Answer] | None = None
     probe: Callable[[SourceContext | SinkContext], Sequence[str]] | None = None
+    survival: Callable[[str, Options, Path, bool], Survival] | None = None

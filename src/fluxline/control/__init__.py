@@ -1,4 +1,4 @@
-"""The verbs, on plans: check, connect, explain, run, start, collect, query, status. The only caller of engines."""
+"""The verbs, on plans: check, connect, explain, run, start, survival, collect, query, status. The only caller of engines."""
 
 from __future__ import annotations
 
@@ -6,5 +6,6 @@ from fluxline.control.check import check
 from fluxline.control.connect import connect
 from fluxline.control.explain import explain
 from fluxline.control.run import run, start
+from fluxline.control.survival import survival
 
-__all__ = ["check", "connect", "explain", "run", "start"]
+__all__ = ["check", "connect", "explain", "run", "start", "survival"]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from fluxline.plan.nodes import Plan
 
-DEPLOYMENT_FORMAT_VERSION = 2  # 1 knew neither the sources nor their partitions.
+DEPLOYMENT_FORMAT_VERSION = 3  # 1 knew neither the sources nor their partitions; 2 neither the project in the identity nor the checkpoints.
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,15 @@ class Deployment:
         sources: the topics that it reads.
         partitions: by how many partitions of each source its rows are spread: a job that goes on from its savepoint keeps these
             numbers, however many there are by then. Records of format 1 have none, and such a job takes the numbers of its day.
+        identity: names of transactions and groups begin with it, for as long as the job goes on from what it remembers.
+        parallelism: how many copies of an operator run; None leaves it to the cluster.
+        workers: how many processes were started for it.
+        overrides: `key=value` settings of its submission.
+        checkpoints: the directory of its cluster below which each job has its checkpoints; None where they are in the memory of the job manager,
+            or nobody knows.
+        began_from: the savepoint or checkpoint that the job began from, or None.
+        jobs: the jobs that it had, the newest last.
+        savepoints: those that were made of it, the newest last.
     """
 
     pipeline: str
@@ -89,6 +98,14 @@ class Deployment:
     made_topics: tuple[str, ...] = ()
     sources: tuple[SourceRecord, ...] = ()
     partitions: dict[str, int] = field(default_factory=dict)
+    identity: str = ""
+    parallelism: int | None = None
+    workers: int = 1
+    overrides: tuple[str, ...] = ()
+    checkpoints: str | None = None
+    began_from: str | None = None
+    jobs: tuple[str, ...] = ()
+    savepoints: tuple[str, ...] = ()
 
 
 class DeploymentDirectory:
@@ -193,7 +210,8 @@ class DeploymentDirectory:
 
 
 def _deployment_from(data: dict[str, Any]) -> Deployment:
-    found = Deployment(**data)
+    data.setdefault("identity", f"{data['pipeline']}-{data['environment']}")  # What it was before format 3; a job that goes on keeps it.
     relays, sources = (RelayRecord(**relay) for relay in data["relays"]), (SourceRecord(**source) for source in data.get("sources", ()))
     ingests = tuple(IngestRecord(**each) for each in data.get("ingests", ()))
-    return replace(found, relays=tuple(relays), ingests=ingests, made_topics=tuple(found.made_topics), sources=tuple(sources))
+    data.update({name: tuple(value) for name, value in data.items() if isinstance(value, list)})
+    return replace(Deployment(**data), relays=tuple(relays), ingests=ingests, sources=tuple(sources))

@@ -19,10 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fluxline.config import Environment
+    from fluxline.control.deployment import Deployment
     from fluxline.control.ends import Ends
     from fluxline.engines.base import Endpoint
     from fluxline.engines.worker.ingest import Ingest
     from fluxline.plan.nodes import Plan, Sink
+
+
+CHECKPOINTS = {
+    "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+    "execution.checkpointing.incremental": "true",
+    "execution.checkpointing.mode": "EXACTLY_ONCE",
+    "state.backend.type": "rocksdb",
+}
+"""How every job keeps what it remembers, unless the environment's own properties say otherwise: a restore needs it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,7 @@ def bind(plan: Plan, environment: Environment, *, reveal: bool) -> Bound:
 
 
 def prepare(
-    plan: Plan, environment: Environment, *, reveal: bool, bounded: bool = False, fresh: bool = False, began_with: Mapping[str, int] | None = None
+    plan: Plan, environment: Environment, *, reveal: bool, bounded: bool = False, fresh: bool = False, goes_on: Deployment | None = None
 ) -> Prepared:
     """Bind the ends and compile.
 
@@ -105,14 +115,14 @@ def prepare(
         reveal: open secrets, and ask brokers and sources for partitions; a check does neither.
         bounded: end where the input ends now.
         fresh: topics of ingested sources are made anew.
-        began_with: the partitions that each source had when the job began that goes on now from what it remembers.
+        goes_on: the deployment whose job goes on from what it remembers: with its numbers of partitions, and under its identity.
     """
     bound = bind(plan, environment, reveal=reveal)
     problems, compiled, partitions = list(bound.problems), None, dict[str, int]()
     if not problems:
         try:
             if reveal:  # Also where the numbers are known: a topic that is not there is told before a job is.
-                partitions = {**_partitions(bound, bounded=bounded, fresh=fresh), **(began_with or {})}
+                partitions = {**_partitions(bound, bounded=bounded, fresh=fresh), **({} if goes_on is None else goes_on.partitions)}
             compiled = compile_plan(
                 bound.plan,
                 {**bound.ends.sources, **{ingest.scan.source: ingest.log for ingest in bound.ingests}},
@@ -120,7 +130,7 @@ def prepare(
                 bounded=bounded,
                 partitions=partitions,
                 parallelism=environment.flink.parallelism,
-                transactions=identity_of(plan, environment),
+                transactions=identity_of(plan, environment) if goes_on is None else goes_on.identity,
             )
         except FluxlineError as error:
             problems.append(error)
@@ -128,8 +138,8 @@ def prepare(
 
 
 def identity_of(plan: Plan, environment: Environment) -> str:
-    """What is this pipeline's alone, here: names of transactions and groups begin with it."""
-    return f"{plan.name}-{environment.name}"
+    """What is this pipeline's alone on a cluster that several projects use: names of transactions and groups begin with it."""
+    return f"{environment.project}/{plan.name}/{environment.name}"  # No name of a pipeline or environment has a slash.
 
 
 def _partitions(bound: Bound, *, bounded: bool, fresh: bool) -> dict[str, int]:
@@ -214,7 +224,7 @@ def _relay(plan: Plan, sink: Sink, target: Endpoint, environment: Environment, *
 def session_properties(environment: Environment, compiled: Compiled) -> dict[str, str]:
     """All settings of the session: the plan's, the environment's declared ones, then its raw ones."""
     options = environment.flink
-    found = dict(compiled.properties)
+    found = {**compiled.properties, **CHECKPOINTS}
     if options.checkpoint_interval_ms is not None:
         found["execution.checkpointing.interval"] = f"{options.checkpoint_interval_ms} ms"
     if options.savepoint_directory is not None:

@@ -9,7 +9,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from fluxline.control.ends import topic_endpoint, topic_of
-from fluxline.control.worker_processes import running_workers, said_by_workers
+from fluxline.control.worker_processes import expects_workers, said_by_workers
 from fluxline.engines.worker.ingest import Ingest, Kept
 from fluxline.engines.worker.relay import REJECTED
 from fluxline.errors import ExternalError, RecoveryError, UnsupportedByEngine
@@ -111,7 +111,7 @@ def make_topic(
     declared, made = replace(options, create_topics=True), []
     settings = {"max.message.bytes": INGEST_RECORD_BYTES}
     for name, count in ((topic, partitions), (topic + REJECTED, 1)):
-        if ensure_topic(declared, name, partitions=count, settings=settings if name == topic else None):
+        if ensure_topic(declared, name, partitions=count, settings=settings if name == topic else None, written=True):
             made.append(name)
             undo((f"topic {name}", partial(remove_topics, options, [name])))
     if topic in made:
@@ -162,7 +162,7 @@ def wait_for_end(deployment: Deployment, place: DeploymentDirectory, clock: Cloc
     for record in deployment.ingests:
         directory = place.ingest(record.source)
         while True:
-            alive = bool(running_workers(place))
+            alive = expects_workers(place)
             kept = directory.load()
             if kept is not None and kept.ended:
                 break

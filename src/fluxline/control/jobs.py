@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import TYPE_CHECKING
 
 from fluxline.clock import SystemClock
 from fluxline.config import refuse_unsupported, require_project, resolve_environment
+from fluxline.control.checkpoints import Lost, lost, restore_command
 from fluxline.control.deployment import DeploymentDirectory
 from fluxline.control.ends import topic_endpoint
 from fluxline.control.ingest import paused
 from fluxline.control.ledger import SourceCount, source_counts
+from fluxline.control.stack import full_disks
 from fluxline.control.vertices import JobView
-from fluxline.control.worker_processes import end_workers, running_workers
+from fluxline.control.worker_processes import end_workers, expects_workers, running_workers
+from fluxline.control.worker_state import read_watcher_state, waiting_workers
 from fluxline.engines.flink.rest import ENDED, Cluster
 from fluxline.errors import ConnectionLost, ExternalError, ResourceMissing
-from fluxline.limits import FLINK_POLL_MS, WORKER_DRAIN_MS_MAX
+from fluxline.limits import DEPLOYMENT_JOBS_MAX, FLINK_POLL_MS, JOB_FAILS_MS, WORKER_DRAIN_MS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
     from fluxline.config import Environment
     from fluxline.control.deployment import Deployment
     from fluxline.control.vertices import JobFailure, VertexStatus
+    from fluxline.control.worker_state import WatcherState
     from fluxline.engines.flink.rest import Job
+    from fluxline.engines.worker.drain import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,9 @@ class JobStatus:
         workers: processes on this machine that read and write for it.
         sources: how far each source in Kafka is read, at least.
         vertices: how each vertex of the job stands; None where nobody asked, or no job is known.
+        lost: what became of it where its job has gone, or failed, without having been stopped; None where it runs, or ended as it should.
+        waiting: per relayed sink, that workers on this machine wait for its system.
+        watcher: what the watcher of the workers says; None where there is none, as of a pipeline that is stopped.
         trouble: that the brokers do not answer, which Flink does not tell of a job that runs; None where they do.
     """
 
@@ -73,6 +81,9 @@ class JobStatus:
     sources: tuple[SourceCount, ...] = ()
     vertices: tuple[VertexStatus, ...] | None = None
     trouble: ConnectionLost | None = None
+    lost: Lost | None = None
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    watcher: WatcherState | None = None
 
     @property
     def settled(self) -> bool:
@@ -103,7 +114,7 @@ def jobs(directory: Path, *, env: str | None = None, overrides: Sequence[str] = 
         FluxlineError: the environment cannot be resolved, or a record cannot be read.
         ConnectionLost: FLX-4502, the cluster does not answer. That brokers do not is part of how a pipeline stands.
     """
-    environment = _environment(directory, env, overrides)
+    environment = flink_environment(directory, env, overrides)
     root = environment.embedded.directory
     found = [DeploymentDirectory(path.parent) for path in sorted(root.glob("*/deployment.json"))]
     return [_status(place, deployment, environment) for place in found if (deployment := place.read()) is not None]
@@ -116,8 +127,8 @@ def job_status(pipeline: str, directory: Path, *, env: str | None = None, overri
         ResourceMissing: FLX-4524, it was not submitted.
         FluxlineError: as `jobs`.
     """
-    environment = _environment(directory, env, overrides)
-    place, deployment = _found(pipeline, environment)
+    environment = flink_environment(directory, env, overrides)
+    place, deployment = found_deployment(pipeline, environment)
     return _status(place, deployment, environment, vertices=True)
 
 
@@ -134,8 +145,8 @@ def wait_for_job(
         ConnectionLost: FLX-4401, the brokers do not answer when the job has ended.
         FluxlineError: as `jobs`.
     """
-    environment = _environment(directory, env, overrides)
-    place, deployment = _found(pipeline, environment)
+    environment = flink_environment(directory, env, overrides)
+    place, deployment = found_deployment(pipeline, environment)
     clock = SystemClock()
     cluster = Cluster(deployment.rest, clock)
     deadline_ms = None if timeout_ms is None else clock.monotonic_ms() + timeout_ms
@@ -150,7 +161,7 @@ def wait_for_job(
         if found.state in ENDED and found.state != "FINISHED":
             raise ExternalError("FLX-4506", f'the job "{pipeline}" ended as {found.state} on Flink') if found.failure is None else found.failure.error
         if found.state == "GONE" and not found.settled:
-            raise _forgotten(deployment)
+            raise _forgotten(deployment, found.lost)
         if found.settled or not in_time:
             return found
         clock.wait(Event(), FLINK_POLL_MS)
@@ -182,8 +193,8 @@ def stop_job(
         ExternalError: FLX-4510 no savepoint was made, the job goes on; FLX-4523 workers did not write everything in time;
             FLX-4526 a worker does not leave its source, everything goes on.
     """
-    environment = _environment(directory, env, overrides)
-    place, _deployment = _found(pipeline, environment)
+    environment = flink_environment(directory, env, overrides)
+    place, _deployment = found_deployment(pipeline, environment)
     clock = SystemClock()
     with place.held():
         deployment = place.read()
@@ -198,8 +209,9 @@ def stop_job(
                 else:
                     savepoint = cluster.stop(deployment.job_id, environment.flink.savepoint_directory, drain=drain)
                     told(f"job {deployment.job_id} has stopped, its savepoint is {savepoint}")
-        kept = None if drain else savepoint or (deployment.savepoint if cancel else None)
-        deployment = replace(deployment, savepoint=kept)
+        if savepoint is None and (gone := lost(deployment, cluster.find(deployment.job_id) if deployment.job_id else None, cluster)) is not None:
+            told(gone.why if gone.begins is None else f"{gone.why} From {gone.begins} it comes back with: {restore_command(deployment)}")
+        deployment = with_savepoint(deployment, savepoint, goes_on=not drain)
         place.write(deployment)
         if not cancel:
             _await_workers(place, deployment, environment, clock)
@@ -209,13 +221,36 @@ def stop_job(
     return Stopped(deployment, savepoint, ended)
 
 
-def _environment(directory: Path, env: str | None, overrides: Sequence[str]) -> Environment:
+def with_savepoint(deployment: Deployment, savepoint: str | None, *, goes_on: bool = True) -> Deployment:
+    """The record of a pipeline that was stopped.
+
+    Args:
+        deployment: as it was.
+        savepoint: the one that was made, if one was.
+        goes_on: whether the next submission goes on from it, or else from the one that is known.
+    """
+    if savepoint is not None:
+        deployment = replace(deployment, savepoints=(*deployment.savepoints, savepoint)[-DEPLOYMENT_JOBS_MAX:])
+    return replace(deployment, savepoint=(savepoint or deployment.savepoint) if goes_on else None)
+
+
+def flink_environment(directory: Path, env: str | None, overrides: Sequence[str]) -> Environment:
+    """The environment, which has a cluster.
+
+    Raises:
+        FluxlineError: there is no such environment, or another engine runs its pipelines.
+    """
     environment = resolve_environment(require_project(directory), env, overrides=overrides)
     refuse_unsupported(environment, "flink")
     return environment
 
 
-def _found(pipeline: str, environment: Environment) -> tuple[DeploymentDirectory, Deployment]:
+def found_deployment(pipeline: str, environment: Environment) -> tuple[DeploymentDirectory, Deployment]:
+    """Where the pipeline's record is, and the record.
+
+    Raises:
+        ResourceMissing: FLX-4524, it was not submitted.
+    """
     place = DeploymentDirectory(environment.embedded.directory / pipeline)
     deployment = place.read()
     if deployment is None:
@@ -226,7 +261,12 @@ def _found(pipeline: str, environment: Environment) -> tuple[DeploymentDirectory
 
 def _status(place: DeploymentDirectory, deployment: Deployment, environment: Environment, *, vertices: bool = False) -> JobStatus:
     cluster = Cluster(deployment.rest)
-    job = cluster.find(deployment.job_id) if deployment.job_id else None
+    try:
+        job = cluster.find(deployment.job_id) if deployment.job_id else None
+    except ConnectionLost as error:
+        again = f"start it again (of a local stack: fluxline stack restart jobmanager), then the job: {restore_command(deployment)}"
+        error.hint = f"{error.hint} If its job manager was lost, {again}."
+        raise
     lags, sources, trouble = dict[str, int](), tuple[SourceCount, ...](), None
     try:
         lags, sources = _lags(deployment, environment), source_counts(deployment.sources, environment)
@@ -243,11 +283,25 @@ def _status(place: DeploymentDirectory, deployment: Deployment, environment: Env
         workers=tuple(running_workers(place)),
         sources=sources,
         trouble=trouble,
+        waiting=waiting_workers(place),
+        watcher=read_watcher_state(place),
     )
-    if job is None:
-        return found
-    view, late = JobView(cluster, place.kept_plan(), job), cluster.late_dropped(job.id)
-    return replace(found, failure=view.failure(), late_dropped=late, vertices=view.vertices() if vertices else None)
+    found = replace(found, lost=lost(deployment, job, cluster))
+    if job is not None:
+        view, late = JobView(cluster, place.kept_plan(), job), cluster.late_dropped(job.id)
+        found = replace(found, failure=view.failure(), late_dropped=late, vertices=view.vertices() if vertices else None)
+    _tell_of_full_disks(found, environment)
+    return found
+
+
+def _tell_of_full_disks(found: JobStatus, environment: Environment) -> None:
+    """Add to what is wrong now that a disk is full, where that can be known."""
+    failure = found.failure
+    fails = failure is not None and (found.state != "RUNNING" or SystemClock().now_ms() - failure.at_ms < JOB_FAILS_MS)
+    wrong = [error for error in (found.trouble, failure.error if failure is not None and fails else None) if error is not None]
+    if wrong and (said := full_disks(environment)):
+        for error in wrong:
+            error.detail = f"{error.detail} {said}".strip()
 
 
 def _ingested(place: DeploymentDirectory, source: str) -> Ingested:
@@ -255,16 +309,19 @@ def _ingested(place: DeploymentDirectory, source: str) -> Ingested:
     return Ingested(0, 0, False) if kept is None else Ingested(kept.moved, kept.rejected, kept.ended)
 
 
-def _forgotten(deployment: Deployment) -> ExternalError:
+def _forgotten(deployment: Deployment, gone: Lost | None) -> ExternalError:
     """The error to raise for a job that nobody stopped, and that its cluster knows no more."""
-    begins = "starts over" if deployment.savepoint is None else f"goes on from {deployment.savepoint}"
+    again = "starts over" if deployment.savepoint is None else f"goes on from {deployment.savepoint}"
+    hint = f"Look what the outputs hold, then submit the pipeline again, which {again}: fluxline submit --env {deployment.environment}."
+    if gone is not None and gone.begins is not None:
+        hint = f"Bring it back from {gone.begins}: {restore_command(deployment)}."
     return ExternalError(
         "FLX-4527",
         f'the cluster at "{deployment.rest}" knows the job of "{deployment.pipeline}" no more',
         detail=f"It was {deployment.job_id}. The cluster was restarted, or the job ended so long ago that the cluster forgot how."
         if deployment.job_id
         else "Its submission was cut off before there was a job.",
-        hint=f"Look what the outputs hold, then submit the pipeline again, which {begins}: fluxline submit --env {deployment.environment}.",
+        hint=hint,
     )
 
 
@@ -294,7 +351,7 @@ def _await_workers(place: DeploymentDirectory, deployment: Deployment, environme
     """
     deadline_ms = clock.monotonic_ms() + WORKER_DRAIN_MS_MAX
     while any((lags := _lags(deployment, environment)).values()):
-        if not running_workers(place) or clock.monotonic_ms() >= deadline_ms:
+        if not expects_workers(place) or clock.monotonic_ms() >= deadline_ms:
             left = ", ".join(f"{count} records for {sink}" for sink, count in lags.items() if count)
             raise ExternalError(
                 "FLX-4523",

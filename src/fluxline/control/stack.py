@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluxline.config_project import find_project_file
-from fluxline.errors import ConfigError, ResourceMissing, did_you_mean
+from fluxline.errors import ConfigError, RecoveryError, ResourceMissing, did_you_mean
+from fluxline.stack.disk import is_full, said_full
 from fluxline.stack.environment import environment_text
 from fluxline.stack.lifecycle import PARTS, Start, down, kill, log_lines, restart, servers_of, up
 from fluxline.stack.processes import is_running, memory_bytes, ports_of
@@ -16,9 +17,11 @@ from fluxline.stack.state import read_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fluxline.config import Environment
+
 __all__ = [
-    "PARTS", "LogOf", "ServerStatus", "Start", "environment", "kill_servers", "logs", "restart_servers", "stack_directory", "start_stack", "status",
-    "stop_stack",
+    "PARTS", "LogOf", "ServerStatus", "Start", "environment", "full_disks", "kill_servers", "logs", "restart_servers", "stack_directory",
+    "start_stack", "status", "stop_stack",
 ]  # fmt: skip
 
 
@@ -28,6 +31,7 @@ class ServerStatus:
 
     Attributes:
         state: `serves`: it listens at its port; `starts`: it runs and does not listen yet; `ended`: it was started and runs no more.
+        trouble: `disk full`: it ended for want of room, or has none left now; empty otherwise.
     """
 
     name: str
@@ -38,6 +42,7 @@ class ServerStatus:
     port: int
     memory_bytes: int
     log: str
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +92,34 @@ def status(directory: Path) -> list[ServerStatus]:
         runs = is_running(process)
         word = ("serves" if process.port in ports_of(process) else "starts") if runs else "ended"
         log = str(directory / f"{process.name}.log")
-        found.append(ServerStatus(process.name, process.part, word, process.pid, process.host, process.port, memory_bytes(process), log))
+        full = is_full(directory, process.part, process.name) if runs else said_full(directory, process.name)
+        where = (process.pid, process.host, process.port)
+        found.append(ServerStatus(process.name, process.part, word, *where, memory_bytes(process), log, "disk full" if full else ""))
     return found
+
+
+def full_disks(environment: Environment) -> str:
+    """What the servers of a stack of this machine say of full disks, if the environment's brokers or cluster are one; empty otherwise.
+
+    Flink tells of a checkpoint that it could not write, and not why; a broker without room is gone, and tells nothing.
+    """
+    options = [connection.table.values.get("bootstrap_servers") for connection in environment.connections.values()]
+    addresses = [address for each in options if isinstance(each, list) for address in each]
+    addresses += [address for address in (environment.flink.rest, environment.flink.gateway) if address is not None]
+    ports = {int(port) for address in addresses if (port := str(address).rstrip("/").rpartition(":")[2]).isdigit()}
+    found = []
+    for record in sorted((environment.project_directory / ".fluxline" / "stack").glob("*/state.json")):
+        try:
+            state = read_state(record.parent)
+        except RecoveryError:  # Of a newer version, or of no stack: who looks at it is told.
+            continue
+        if ports.isdisjoint(state.ports.values()):
+            continue
+        full = [process.name for process in state.processes if is_full(record.parent, process.part, process.name)]
+        full += [process.name for process in state.processes if process.name not in full and said_full(record.parent, process.name)]
+        if full:
+            found.append(f'A disk is full: look at {", ".join(full)} of the stack "{record.parent.name}" ({record.parent}).')
+    return " ".join(found)
 
 
 def environment(directory: Path, name: str, keyspace: str) -> str:

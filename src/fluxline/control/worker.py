@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,8 +15,10 @@ from fluxline.control.deployment import DeploymentDirectory
 from fluxline.control.ends import raise_problems
 from fluxline.control.flink import bind
 from fluxline.control.reading import Reading
+from fluxline.control.worker_state import WorkerState, write_worker_state
 from fluxline.engines.worker.drain import Drain
 from fluxline.errors import DefinitionError
+from fluxline.limits import WORKER_BEAT_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 
     from fluxline.clock import Clock
     from fluxline.control.flink import Bound
-    from fluxline.engines.worker.drain import Counts
+    from fluxline.engines.worker.drain import Counts, Waiting
     from fluxline.plan.nodes import Plan
 
 
@@ -40,6 +44,8 @@ class Worker:
     counts: Mapping[str, Counts]
     readings: Mapping[str, Reading]
     _drains: list[Drain]
+    _clock: Clock
+    _say: Callable[[WorkerState], None]
     _threads: list[threading.Thread] = field(default_factory=list)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _failed: threading.Event = field(default_factory=threading.Event)
@@ -48,6 +54,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin to move records; one thread per sink and source."""
+        self._say(WorkerState(os.getpid()))
         moves = {
             **dict(zip(self.sinks, (drain.run for drain in self._drains), strict=True)),
             **{name: each.run for name, each in self.readings.items()},
@@ -64,8 +71,11 @@ class Worker:
             FluxlineError: why it failed; what was not committed or kept comes again.
         """
         try:
+            state, said_ms = WorkerState(os.getpid()), self._clock.monotonic_ms()
             while not stop() and not self._failed.wait(0.2):  # in pieces, so that signals are heard
-                pass
+                if self._clock.monotonic_ms() - said_ms >= WORKER_BEAT_MS:
+                    state, said_ms = WorkerState(state.pid, state.beat + 1, self._waiting()), self._clock.monotonic_ms()
+                    self._say(state)
         finally:
             self.close()
         if self._failures:
@@ -82,6 +92,10 @@ class Worker:
         done, self._done = self._done, lambda: None
         done()
 
+    def _waiting(self) -> dict[str, Waiting]:
+        waits = {sink: drain.waiting for sink, drain in zip(self.sinks, self._drains, strict=True)}
+        return {sink: waiting for sink, waiting in waits.items() if waiting is not None}
+
     def _move(self, move: Callable[[Callable[[], bool]], None]) -> None:
         try:
             move(self._stopping.is_set)
@@ -90,7 +104,9 @@ class Worker:
             self._failed.set()
 
 
-def start_worker(plan: Plan, directory: Path, *, env: str | None = None, overrides: Sequence[str] = ()) -> Worker:
+def start_worker(
+    plan: Plan, directory: Path, *, env: str | None = None, overrides: Sequence[str] = (), instance: str = "", patient: bool = False
+) -> Worker:
     """Start one worker in this process; more of them share the sinks, and take turns at the sources.
 
     Args:
@@ -98,6 +114,8 @@ def start_worker(plan: Plan, directory: Path, *, env: str | None = None, overrid
         directory: where the search for the project file starts.
         env: the environment.
         overrides: `key=value` settings for this call.
+        instance: its name in the groups, the same over restarts; if empty, one of machine, folder and number.
+        patient: wait for the system of a sink that does not answer, instead of failing.
 
     Raises:
         FluxlineError: the plan cannot run there, or a system does not answer.
@@ -124,6 +142,7 @@ def start_worker(plan: Plan, directory: Path, *, env: str | None = None, overrid
             hint="Start the worker there, or submit the pipeline here.",
         )
     place = deployed.claim_worker(os.getpid())
+    name = instance or _instance(place.path)
     drains: list[Drain] = []
 
     def done() -> None:
@@ -134,7 +153,7 @@ def start_worker(plan: Plan, directory: Path, *, env: str | None = None, overrid
 
     try:
         for relay in bound.relays:
-            drains.append(Drain(relay, clock))
+            drains.append(Drain(relay, clock, name, patient=patient))
         for each in readings.values():
             each.take()
         place.begin({"pid": os.getpid(), "started_at_ms": clock.now_ms()})
@@ -143,11 +162,20 @@ def start_worker(plan: Plan, directory: Path, *, env: str | None = None, overrid
             drain.close()
         done()
         raise
+
+    def say(state: WorkerState) -> None:
+        write_worker_state(place.path, state)
+
     sinks = tuple(relay.sink.name for relay in bound.relays)
-    worker = Worker(sinks, {sink: drain.counts for sink, drain in zip(sinks, drains, strict=True)}, readings, drains)
+    worker = Worker(sinks, {sink: drain.counts for sink, drain in zip(sinks, drains, strict=True)}, readings, drains, clock, say)
     worker._done = done
     worker.start()
     return worker
+
+
+def _instance(place: Path) -> str:
+    """A worker's name in its groups: no two that run have the same, and one that takes a dead one's place has its name."""
+    return f"{socket.gethostname()}-{zlib.crc32(str(place.parent.absolute()).encode()):08x}-{place.name}"
 
 
 def _readings(bound: Bound, deployed: DeploymentDirectory, clock: Clock) -> dict[str, Reading]:

@@ -30,13 +30,18 @@ def environment_text(name: str, state: State, parts: tuple[str, ...], keyspace: 
     if "kafka" in parts:
         head.append('topics = "kafka"')
         brokers = [f"{LOOPBACK}:{ports[numbered('kafka', number)]}" for number in range(1, nodes.get("kafka", 1) + 1)]
-        tables.append(
-            [f"[environments.{name}.connections.kafka]", 'connector = "kafka"', f"bootstrap_servers = {json.dumps(brokers)}", 'format = "json"']
-        )
+        lines = ['connector = "kafka"', f"bootstrap_servers = {json.dumps(brokers)}", 'format = "json"']
+        if len(brokers) > 1:  # Written down, so that a topic of an earlier day that has fewer is refused.
+            lines.append(f"replication_factor = {min(len(brokers), 3)}")
+        if len(brokers) > 2:
+            lines.append('topic_config = { "min.insync.replicas" = 2 }')
+        tables.append([f"[environments.{name}.connections.kafka]", *lines])
     if "cassandra" in parts:
         head.append('tables = "cassandra"')
-        hosts = json.dumps([host(number) for number in range(1, nodes.get("cassandra", 1) + 1)])
-        lines = ['connector = "cassandra"', f"contact_points = {hosts}", f"port = {ports['cassandra']}", f'keyspace = "{keyspace}"']
+        hosts = [host(number) for number in range(1, nodes.get("cassandra", 1) + 1)]
+        lines = ['connector = "cassandra"', f"contact_points = {json.dumps(hosts)}", f"port = {ports['cassandra']}", f'keyspace = "{keyspace}"']
+        if len(hosts) > 1:
+            lines.append(f'replication = {{ class = "SimpleStrategy", replication_factor = "{min(len(hosts), 3)}" }}')
         tables.append([f"[environments.{name}.connections.cassandra]", *lines])
     if "flink" in parts:
         gateway, rest = (f'{key} = "http://{LOOPBACK}:{ports[port]}"' for key, port in (("gateway", "flink_gateway"), ("rest", "flink")))

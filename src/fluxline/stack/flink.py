@@ -82,7 +82,11 @@ def config(place: Place, *, metrics: bool) -> dict[str, Any]:
             "externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         },
         "heartbeat": {"interval": 1000, "timeout": 5000},
-        "restart-strategy": {"type": "fixed-delay", "fixed-delay": {"attempts": 20, "delay": "1s"}},
+        # Of a lifetime's losses of task managers none counts for ever; a job that fails by itself is given up within a minute.
+        "restart-strategy": {
+            "type": "failure-rate",
+            "failure-rate": {"max-failures-per-interval": 20, "failure-rate-interval": "5min", "delay": "1s"},
+        },
     }
     if metrics:
         written["metrics.reporter.prom"] = {"factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"}

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 STANDARD = {"kafka": 9092}
 _FORMAT_SECONDS = 60
 # A start in half the time; the second compiler and a parallel collector pay only under a load that such a node does not get.
-_FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+_LOG = tuple(f"-Dorg.slf4j.simpleLogger.{name}" for name in ("defaultLogLevel=warn", "showDateTime=true", "dateTimeFormat=HH:mm:ss,SSS"))
+_FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *_LOG)
 _API_VERSIONS = b"\x00\x00\x00\x0a" + b"\x00\x12" + b"\x00\x00" + b"\x00\x00\x00\x07" + b"\xff\xff"
 """A Kafka request: its length, the key of ApiVersions (18), version 0, correlation 7, no client id."""
 

@@ -149,7 +149,7 @@ def kill(name: str, directory: Path) -> list[str]:
     """End servers at once, as a crash would (SIGKILL); they stay in the record as ended.
 
     Args:
-        name: a server such as `kafka-2`, or a part.
+        name: a server such as `kafka-2`, or a part; `kafka` is all brokers, `kafka-1` the first.
         directory: the folder of the stack.
 
     Returns:
@@ -161,7 +161,7 @@ def kill(name: str, directory: Path) -> list[str]:
     directory = directory.absolute()
     with _held(directory):
         state = read_state(directory)
-        meant = [process for process in state.processes if name in (process.name, process.part) and is_running(process)]
+        meant = [process for process in state.processes if _is_meant(name, process.name, process.part) and is_running(process)]
         if not meant:
             runs = ", ".join(process.name for process in state.processes if is_running(process))
             hint = f"These run: {runs}." if runs else 'Start it with "fluxline stack up".'
@@ -170,11 +170,16 @@ def kill(name: str, directory: Path) -> list[str]:
     return [process.name for process in meant]
 
 
+def _is_meant(name: str, server: str, part: str) -> bool:
+    """Whether a name means a server: its own, that of its part, or `kafka-1` for a first one whose own name is that of the part."""
+    return name in (server, part, f"{server}-1")
+
+
 def restart(name: str, directory: Path, start: Start, say: Say, *, variables: Mapping[str, str] | None = None) -> State:
     """Start servers again, at the same ports and with the data that they had; what still runs of them ends before.
 
     Args:
-        name: a server such as `kafka-2`, or a part.
+        name: a server such as `kafka-2`, or a part; `kafka` is all brokers, `kafka-1` the first.
         directory: the folder of the stack.
         start: how; numbers of nodes stay as they are.
         say: takes lines that tell what happens.
@@ -186,14 +191,14 @@ def restart(name: str, directory: Path, start: Start, say: Say, *, variables: Ma
     """
     directory = directory.absolute()
     state = read_state(directory)
-    part = next((part for part, count in state.nodes.items() if name == part or name in _SERVERS[part](count)), None)
+    part = next((part for part, count in state.nodes.items() if any(_is_meant(name, server, part) for server in _SERVERS[part](count))), None)
     if part is None:
         known = [server for each, count in state.nodes.items() for server in _SERVERS[each](count)]
         hint = did_you_mean(name, known) or f"It has {', '.join(known) or 'none'}."
         raise ResourceMissing("FLX-4311", f'the stack has no server "{name}"', hint=hint)
     with _held(directory):
         state = read_state(directory)
-        _end(state, [process for process in state.processes if name in (process.name, process.part)], directory)
+        _end(state, [process for process in state.processes if _is_meant(name, process.name, process.part)], directory)
     return up((part,), directory, replace(start, nodes={}, fresh=False), say, variables=variables)
 
 

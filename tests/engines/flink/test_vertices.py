@@ -165,6 +165,13 @@ def test_without_a_plan_the_failure_is_told_as_flink_tells_it(answers: Answers) 
         ("org.apache.kafka.common.errors.TimeoutException: Timed out waiting for a node assignment.", ["Scan", "Sink"], "do not reach"),
         ("org.apache.kafka.common.errors.TopicAuthorizationException: Not authorized", ["Scan", "Sink"], "do not let"),
         ("x.UnknownTopicOrPartitionException: This server does not host this topic-partition.", ["Scan", "Sink"], "not there"),
+        ("x.KafkaException: y\nCaused by: x.InvalidTimestampException: One or more records have been rejected", ["Sink"], "clock"),
+        ("x.FlinkRuntimeException: y\nCaused by: java.io.IOException: No space left on device", ["Scan", "Filter", "Project", "Sink"], "disk"),
+        (
+            "x.FlinkRuntimeException: Exceeded checkpoint tolerable failure threshold. The latest checkpoint failed due to Asynchronous task",
+            ["Scan", "Filter", "Project", "Sink"],
+            "has room",
+        ),
         ("x.TableException: Column 'id' is NOT NULL, however, a null value is being written into it.", ["Sink"], "coalesce"),
         ("x.NumberFormatException: For input string", ["Scan", "Filter", "Project", "Sink"], "try_cast"),
         ("x.SomethingElse: nobody has seen it", ["Scan", "Filter", "Project", "Sink"], ""),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from fluxline import col
 from fluxline.batch import DELETE, UPDATE_AFTER, Batch
-from fluxline.clock import VirtualClock
+from fluxline.clock import SystemClock, VirtualClock
 from fluxline.connectors import load_connector
 from fluxline.connectors.base import Connector, SinkContext, Written
 from fluxline.connectors.kafka.group import lag
@@ -21,15 +23,18 @@ from fluxline.connectors.kafka.options import KafkaOptions
 from fluxline.engines.base import Endpoint
 from fluxline.engines.worker.drain import Drain
 from fluxline.engines.worker.relay import Relay
+from fluxline.errors import ConnectionLost, ResourceBusy
 from fluxline.formats import load_format
 from fluxline.formats.base import Encoded, Reject
 from fluxline.options import Options
 from fluxline.pipeline.pipeline import Pipeline
+from tests.end_to_end.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from fluxline.batch import Int64s
+    from fluxline.clock import Clock
     from fluxline.plan.nodes import Sink
     from fluxline.stack.running import Stack
 
@@ -49,6 +54,8 @@ class Versions:
     poison: str = ""
     batches: int = 0
     fails: bool = False
+    away: str = ""
+    refusals: int = 0
 
     def connector(self) -> Connector:
         return Connector("versions", "For tests.", NoOptions, None, lambda context: Writer(self, context), takes_format=False, versioned=True)
@@ -61,6 +68,9 @@ class Writer:
         self._system = system
 
     def write_versions(self, batch: Batch, versions: Int64s) -> Written:
+        if self._system.away:
+            self._system.refusals += 1
+            raise ConnectionLost("FLX-4751", self._system.away)
         if self._system.fails:
             raise OSError("the system is away")
         self._system.batches += 1
@@ -110,13 +120,15 @@ class Relays:
         for each in made.values():
             each.result(30)
         self.system = Versions()
-        self.clock = VirtualClock(NOW)
+        self.time = VirtualClock(NOW)
+        self.clock: Clock = self.time
+        self._admin = admin
         self._open: list[Drain] = []
 
-    def drain(self, *, updating: bool) -> Drain:
+    def drain(self, *, updating: bool, instance: str = "") -> Drain:
         endpoint = Endpoint("log", load_connector("kafka"), self.options, load_format("json"), load_format("json").options(), Path())
         target = Endpoint("log", self.system.connector(), NoOptions(), None, None, Path())
-        drain = Drain(Relay(_sink(updating=updating), endpoint, target, self.topic, f"{self.topic}-group"), self.clock)
+        drain = Drain(Relay(_sink(updating=updating), endpoint, target, self.topic, f"{self.topic}-group"), self.clock, instance)
         self._open.append(drain)
         return drain
 
@@ -150,6 +162,17 @@ class Relays:
 
     def lag(self) -> int:
         return lag(self.options, self.topic, f"{self.topic}-group")
+
+    def members(self) -> int:
+        group = f"{self.topic}-group"
+        return len(self._admin.describe_consumer_groups([group])[group].result(10).members)
+
+    def standing(self, drain: Drain) -> tuple[int, list[int]]:
+        """The generation of the group in which a member is, and its partitions."""
+        consumer = drain._reader._consumer
+        packed = bytes(consumer.consumer_group_metadata())  # librdkafka's form: a word, the generation, the names
+        assert packed.startswith(b"CGMDv2:"), packed
+        return int.from_bytes(packed[7:11], sys.byteorder), sorted(part.partition for part in consumer.assignment())
 
     def close(self) -> None:
         for drain in self._open:
@@ -193,7 +216,7 @@ def test_the_next_worker_goes_on_with_the_same_versions(relays: Relays) -> None:
     first = relays.drain(updating=False)
     read(first, 1)
     first.close()
-    relays.clock.advance(60_000)
+    relays.time.advance(60_000)
     relays.put((1, "b", 0), (5, "c", 0))
     second = relays.drain(updating=False)
     read(second, 2)
@@ -260,7 +283,110 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning_as_newer(relays: 
         if relays.topic not in admin.list_topics(timeout=10).topics:
             break
     admin.create_topics([NewTopic(relays.topic, 3)])[relays.topic].result(30)
-    relays.clock.advance(60_000)
+    relays.time.advance(60_000)
     relays.put((1, "d", 0))
     read(relays.drain(updating=False), 1)
     assert relays.system.rows == {1: ((NOW + 60_000) * 1000, "d")}
+
+
+def test_a_system_that_is_away_is_waited_for_within_the_group(relays: Relays) -> None:
+    """The worker says so, holds the rows at hand alone, and hands them over when the system is back."""
+    relays.clock = SystemClock()
+    relays.put((1, "a", 0))
+    drain = relays.drain(updating=False)
+    read(drain, 1)
+    relays.system.away = "no node answers"
+    relays.put((1, "b", 0), (2, "c", 1))
+    asked = Event()
+    thread = Thread(target=drain.run, args=(asked.is_set,))
+    thread.start()
+    try:
+        wait_until(lambda: drain.waiting is not None and relays.system.refusals > 1, "the worker to have tried twice")
+        waiting = drain.waiting
+        assert waiting is not None
+        assert waiting.detail.startswith("FLX-4751  no node answers")
+        assert abs(waiting.since_ms - SystemClock().now_ms()) < 60_000
+        relays.put(*((number, "d", number % 3) for number in range(10, 20)))
+        assert relays.lag() >= 11, "nothing is committed meanwhile"
+        assert relays.members() == 1
+        relays.system.away = ""
+        wait_until(lambda: relays.lag() == 0, "everything to be written")
+        assert drain.waiting is None
+    finally:
+        asked.set()
+        thread.join(30)
+    assert relays.texts() == {1: "b", 2: "c", **dict.fromkeys(range(10, 20), "d")}
+
+
+def test_a_worker_that_waits_for_its_system_ends_when_it_is_asked_to(relays: Relays) -> None:
+    relays.clock = SystemClock()
+    relays.put((1, "a", 0))
+    drain = relays.drain(updating=False)
+    relays.system.away = "no node answers"
+    asked = Event()
+    thread = Thread(target=drain.run, args=(asked.is_set,))
+    thread.start()
+    wait_until(lambda: relays.system.refusals > 0, "the worker to have tried")
+    asked.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert relays.lag() == 1
+
+
+def test_versions_are_those_of_the_group_whatever_the_clocks_say(relays: Relays) -> None:
+    """The first one, whose clock is an hour ahead, dies with its rows written and not committed."""
+    relays.put((1, "a", 0), (1, "b", 0))
+    relays.time.advance(3_600_000)
+    ahead = relays.clock.now_ms() * 1000
+    first = relays.drain(updating=False)
+    first._reader.commit = lambda: None  # type: ignore[method-assign]  # it dies before it gets there
+    read(first, 2)
+    first.close()
+    assert relays.lag() == 2
+    relays.clock = VirtualClock(NOW)
+    relays.put((1, "c", 0))
+    read(relays.drain(updating=False), 3)
+    assert relays.system.rows == {1: (ahead + 2, "c")}, "the later record wins"
+
+
+def test_a_restart_within_the_session_moves_nothing(relays: Relays) -> None:
+    """Of three members each ends in turn and comes back under its name: no generation of the group has passed, and each has its partition."""
+    drains = {name: relays.drain(updating=False, instance=name) for name in ("a", "b", "c")}
+
+    def step(names: str) -> None:
+        for name in names:
+            drains[name].step()
+
+    for _round in range(200):
+        step("abc")
+        if all(len(drain._reader._consumer.assignment()) == 1 for drain in drains.values()):
+            break
+    before = {name: relays.standing(drain) for name, drain in drains.items()}
+    assert sorted(part for _generation, parts in before.values() for part in parts) == [0, 1, 2]
+    for restarted in "abc":
+        drains[restarted].close()
+        relays.put(*((number, restarted, number % 3) for number in range(30)))
+        drains[restarted] = relays.drain(updating=False, instance=restarted)
+        for _round in range(200):
+            step("abc")
+            if relays.lag() == 0:
+                break
+        assert relays.texts() == dict.fromkeys(range(30), restarted)
+    assert {name: relays.standing(drain) for name, drain in drains.items()} == before
+
+
+def test_of_two_with_one_name_the_older_is_fenced_and_says_so(relays: Relays) -> None:
+    relays.put((1, "a", 0))
+    older = relays.drain(updating=False, instance="worker-1")
+    read(older, 1)
+    newer = relays.drain(updating=False, instance="worker-1")
+    relays.put((1, "b", 0))
+    read(newer, 1)
+    with pytest.raises(ResourceBusy) as caught:
+        for _round in range(300):
+            older.step()
+    assert caught.value.code == "FLX-4410"
+    assert caught.value.fact == f'another worker has taken the name "worker-1" in group "{relays.topic}-group"'
+    relays.put((1, "c", 0))
+    read(newer, 2)
+    assert relays.texts() == {1: "c"}

@@ -13,6 +13,7 @@ from fluxline.connectors.cassandra.options import CassandraOptions
 from fluxline.connectors.cassandra.probe import probe
 from fluxline.connectors.cassandra.query import ask
 from fluxline.connectors.cassandra.sink import CassandraSink
+from fluxline.connectors.cassandra.survival import survival
 
 if TYPE_CHECKING:
     from fluxline.options import Options
@@ -39,4 +40,5 @@ CONNECTOR = Connector(
     check_sink=check_sink,
     query=ask,
     probe=probe,
+    survival=survival,
 )

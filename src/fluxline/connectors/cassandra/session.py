@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any
 
-from cassandra import AuthenticationFailed, DriverException, InvalidRequest, RequestExecutionException
+from cassandra import AuthenticationFailed, CoordinationFailure, DriverException, InvalidRequest, RequestExecutionException, Timeout, Unavailable
 from cassandra import ConsistencyLevel as Consistency
 from cassandra import Unauthorized as NotPermitted
 from cassandra.auth import PlainTextAuthProvider
@@ -144,6 +144,13 @@ def explain(error: Exception, options: CassandraOptions, doing: str) -> Fluxline
     if isinstance(error, NotPermitted):
         return Unauthorized(
             "FLX-4752", "Cassandra does not permit a statement", detail=f"{doing}: {seen}", hint="Grant it to the user of the connection."
+        )
+    if isinstance(error, Unavailable | Timeout | CoordinationFailure):
+        return ConnectionLost(
+            "FLX-4751",
+            f'too few replicas answer behind the Cassandra node at "{where}"',
+            detail=f"{doing}: {seen}",
+            hint="Look whether all nodes are up and not overloaded, and whether the option consistency asks for more of them than there are.",
         )
     if isinstance(error, InvalidRequest | RequestExecutionException):
         return ExternalError("FLX-4755", "Cassandra refused a statement", detail=f"{doing}: {seen}")

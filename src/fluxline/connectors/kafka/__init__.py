@@ -7,6 +7,7 @@ from fluxline.connectors.kafka.options import KafkaOptions
 from fluxline.connectors.kafka.probe import probe
 from fluxline.connectors.kafka.sink import KafkaSink
 from fluxline.connectors.kafka.source import KafkaSource
+from fluxline.connectors.kafka.survival import survival
 
 CONNECTOR = Connector(
     name="kafka",
@@ -19,4 +20,5 @@ CONNECTOR = Connector(
     flink=FLINK,
     metadata=METADATA,
     probe=probe,
+    survival=survival,
 )

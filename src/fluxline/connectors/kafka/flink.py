@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fluxline.connectors.base import FlinkForm
 from fluxline.connectors.kafka.options import DECLARED, KafkaOptions, timestamp_ms
 from fluxline.errors import UnsupportedByEngine
+from fluxline.limits import PARTITION_POLL_MS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,6 +114,8 @@ def _start(options: KafkaOptions, group: str | None, *, bounded: bool) -> dict[s
         found["scan.startup.specific-offsets"] = ";".join(f"partition:{number},offset:{offset}" for number, offset in offsets)
     if bounded:
         found["scan.bounded.mode"] = "latest-offset"
+    else:  # By default it looks for new ones after five minutes; by then the others have closed the windows of their rows.
+        found["scan.topic-partition-discovery.interval"] = f"{PARTITION_POLL_MS} ms"
     # With every record: by default lateness would depend on a clock.
     return {**found, "scan.watermark.emit.strategy": "on-event"}
 

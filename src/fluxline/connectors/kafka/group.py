@@ -3,7 +3,12 @@
 Each record has a version: a number of microseconds at which the group first read its partition, plus the record's offset.
 It is the same whenever the record is read again, and grows along the partition; so a store that keeps the highest version
 of a row ends with the last record of the row's key, however often records were read. The first number is kept beside the
-committed offset, in the text that Kafka keeps there. Being a time, it also lies above what others have written before.
+committed offset, in the text that Kafka keeps there, and nothing is read before the group has it: a member that was stopped
+and wakes up writes the versions that its successor has written, whatever their clocks say. Being a time, the number also
+lies above what others have written before.
+
+A member with a name keeps its partitions while it is away for less than the session's time-out: a restart moves nothing.
+Partitions move one by one, so that a member that comes or goes does not stop the others.
 """
 
 from __future__ import annotations
@@ -16,7 +21,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fluxline.connectors.kafka.client import Troubles, connect, library, make, partitions_of, refusal
-from fluxline.limits import KAFKA_ANSWER_SECONDS, KAFKA_CONNECT_ATTEMPTS, KAFKA_FILL_SECONDS, KAFKA_GROUP_RECORDS, KAFKA_GROUP_WAIT_SECONDS
+from fluxline.errors import ConnectionLost, ResourceBusy
+from fluxline.limits import (
+    KAFKA_ANSWER_SECONDS,
+    KAFKA_CONNECT_ATTEMPTS,
+    KAFKA_FILL_SECONDS,
+    KAFKA_GROUP_PARTITIONS_MS,
+    KAFKA_GROUP_POLL_MS_MAX,
+    KAFKA_GROUP_RECORDS,
+    KAFKA_GROUP_SESSION_MS,
+    KAFKA_GROUP_WAIT_SECONDS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,12 +44,16 @@ NOBODY = "fluxline"  # The group of a client that asks for nobody's offsets.
 _MARK = "fluxline "  # In front of the number in the text beside an offset.
 
 MEMBER = {
+    "topic.metadata.refresh.interval.ms": KAFKA_GROUP_PARTITIONS_MS,
     "enable.auto.commit": False,
     "auto.offset.reset": "earliest",
     "isolation.level": "read_committed",
     "fetch.queue.backoff.ms": 1,
     "queued.max.messages.kbytes": 32_768,
     "fetch.message.max.bytes": 4_194_304,
+    "partition.assignment.strategy": "cooperative-sticky",
+    "session.timeout.ms": KAFKA_GROUP_SESSION_MS,
+    "max.poll.interval.ms": KAFKA_GROUP_POLL_MS_MAX,
 }
 
 
@@ -56,19 +75,31 @@ class Records:
 
 
 class GroupReader:
-    """One member of a group, used by one thread. What `read` gave must be done with before it is called again.
+    """One member of a group, used by one thread. What `read` gave must be done with before `read` is called again.
+
+    Args:
+        options: the brokers.
+        topic: what is read.
+        group: the group's name.
+        clock: time.
+        instance: the member's name in the group, the same over restarts; without one, each start is a new member.
 
     Raises:
         ExternalError: FLX-4401 to FLX-4405, the brokers do not answer or refuse, or there is no such topic.
     """
 
-    def __init__(self, options: KafkaOptions, topic: str, group: str, clock: Clock) -> None:
+    def __init__(self, options: KafkaOptions, topic: str, group: str, clock: Clock, instance: str = "") -> None:
         self._topic = topic
+        self._group = group
+        self._instance = instance
         self._clock = clock
         self._troubles = Troubles()
-        self._consumer = make("Consumer", options, {**MEMBER, "group.id": group}, self._troubles)
-        self._first: dict[int, int] = {}  # Per assigned partition, the number that versions begin at.
+        name = {"group.instance.id": instance} if instance else {}
+        self._consumer = make("Consumer", options, {**MEMBER, **name, "group.id": group}, self._troubles)
+        self._first: dict[int, int] = {}  # Per partition that is read, the number that versions begin at.
         self._next: dict[int, int] = {}  # Per partition with something to commit, the offset to go on at.
+        self._unmarked: dict[int, tuple[int, int]] = {}  # Per partition without a number in the group: its first offset, and the number.
+        self._held = False
         self.error: Exception | None = None
         try:
             partitions_of(topic, connect(self._consumer, options, self._troubles))
@@ -82,19 +113,13 @@ class GroupReader:
 
         Raises:
             ExternalError: as above.
+            ResourceBusy: FLX-4410, another member has this one's name.
         """
-        try:
-            messages = self._consumer.consume(1, KAFKA_GROUP_WAIT_SECONDS)  # asked for more, it would wait for all of them
-            if messages:
-                messages += self._consumer.consume(KAFKA_GROUP_RECORDS - 1, KAFKA_FILL_SECONDS)
-        except library().KafkaException as error:
-            raise refusal(error.args[0], self._topic, "read", self._troubles) from error
-        if self.error is not None:
-            raise self.error
+        self._let_go()
+        if self._unmarked:
+            self._mark()
+        messages = self._poll(fill=True)
         healthy = [message for message in messages if message.error() is None and message.partition() in self._first]
-        for message in messages:
-            if message.error() is not None and not message.error().retriable() and self._matters(message.error()):
-                raise refusal(message.error(), self._topic, "read", self._troubles)
         if not healthy:
             return None
         places = np.array([(message.partition(), message.offset()) for message in healthy], dtype=np.int64)
@@ -103,17 +128,76 @@ class GroupReader:
             self._next[partition] = int(places[places[:, 0] == partition, 1].max()) + 1
         return Records([message.key() for message in healthy], [message.value() for message in healthy], first + places[:, 1], places)
 
+    def stay(self) -> None:
+        """Stay in the group without reading, for a short wait: for as long as what `read` gave is not done with.
+
+        Raises:
+            ExternalError: as `read`.
+        """
+        if not self._held:
+            self._held = True
+            self._consumer.pause(self._consumer.assignment())
+        messages = [message for message in self._poll(fill=False) if message.error() is None]
+        assert not messages, "partitions that are paused give nothing"
+
     def commit(self) -> None:
-        """Keep that everything which `read` gave is done with.
+        """Keep that everything which `read` gave is done with. Where brokers do not answer, the next call does it.
 
         Raises:
             ExternalError: the brokers refuse; that the group has moved on to other members is no such case.
+            ResourceBusy: FLX-4410, another member has this one's name.
         """
         if not self._next:
             return
+        failure = self._commit({number: (offset, self._first[number]) for number, offset in self._next.items()})
+        if failure is None or not self._passing(failure):
+            self._next = {}
+
+    def close(self) -> None:
+        """End the membership; one with a name is kept for it until the session is over. May be called twice."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    def _poll(self, *, fill: bool) -> list[Any]:
+        """Hear from the group, and take what has come."""
+        try:
+            messages = self._consumer.consume(1, KAFKA_GROUP_WAIT_SECONDS)  # asked for more, it would wait for all of them
+            if messages and fill:
+                messages += self._consumer.consume(KAFKA_GROUP_RECORDS - 1, KAFKA_FILL_SECONDS)
+        except library().KafkaException as error:
+            raise self._refused(error.args[0], "read") from error
+        if self.error is not None:
+            raise self.error
+        for message in messages:
+            if message.error() is not None and not message.error().retriable() and self._matters(message.error()):
+                raise self._refused(message.error(), "read")
+        return list(messages)
+
+    def _let_go(self) -> None:
+        """Read again what `stay` has held."""
+        if self._held:
+            self._held = False
+            self._consumer.resume([part for part in self._consumer.assignment() if part.partition not in self._unmarked])
+
+    def _mark(self) -> None:
+        """Let the group keep the numbers of new partitions, then read them; a group that is moving is asked again by the next read."""
+        wanted = dict(self._unmarked)
+        if self._commit(wanted) is not None:
+            return
+        for number, (_offset, first) in wanted.items():
+            self._first[number] = first
+            del self._unmarked[number]
+        self._consumer.resume([library().TopicPartition(self._topic, number) for number in wanted])
+
+    def _commit(self, offsets: Mapping[int, tuple[int, int]]) -> Any | None:
+        """Commit an offset and a number for each partition; the failure that may pass, or None.
+
+        Raises:
+            ExternalError: it does not pass.
+        """
         kafka = library()
-        marks = [kafka.TopicPartition(self._topic, number, offset, f"{_MARK}{self._first[number]}") for number, offset in self._next.items()]
-        self._next = {}
+        marks = [kafka.TopicPartition(self._topic, number, offset, f"{_MARK}{first}") for number, (offset, first) in offsets.items()]
         try:
             answered = self._consumer.commit(offsets=marks, asynchronous=False)
         except kafka.KafkaException as error:
@@ -121,14 +205,28 @@ class GroupReader:
         else:
             failure = next((item.error for item in answered if item.error is not None), None)
         passed_on = (kafka.KafkaError.ILLEGAL_GENERATION, kafka.KafkaError.UNKNOWN_MEMBER_ID, kafka.KafkaError.REBALANCE_IN_PROGRESS)
-        if failure is not None and failure.code() not in passed_on:
-            raise refusal(failure, self._topic, "commit offsets of", self._troubles)
+        if failure is not None and failure.code() not in passed_on and not self._passing(failure):
+            raise self._refused(failure, "commit offsets of")
+        return failure
 
-    def close(self) -> None:
-        """Leave the group; may be called twice."""
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
+    def _passing(self, failure: Any) -> bool:
+        """Whether brokers did not answer, or had no coordinator for the moment."""
+        codes = library().KafkaError
+        return failure.code() in (codes._WAIT_COORD, codes.REQUEST_TIMED_OUT, *_no_coordinator()) or isinstance(
+            refusal(failure, self._topic, "commit offsets of", self._troubles), ConnectionLost
+        )
+
+    def _refused(self, failure: Any, doing: str) -> Exception:
+        codes = library().KafkaError
+        fenced = (codes.FENCED_INSTANCE_ID, codes._FENCED)
+        if failure.code() in fenced or (failure.code() == codes._FATAL and "FENCED_INSTANCE_ID" in failure.str()):
+            return ResourceBusy(
+                "FLX-4410",
+                f'another worker has taken the name "{self._instance}" in group "{self._group}"',
+                detail=f"The brokers say: {failure.str()}. The later one of two goes on; this one has committed nothing since.",
+                hint="Let it be, or give each worker a name of its own: fluxline worker --instance NAME.",
+            )
+        return refusal(failure, self._topic, doing, self._troubles)
 
     def _matters(self, error: Any) -> bool:
         codes = library().KafkaError
@@ -145,12 +243,16 @@ class GroupReader:
                 if mark.startswith(_MARK) and low <= item.offset <= high:
                     self._first[item.partition] = int(mark.removeprefix(_MARK))
                 else:  # Never read, or another topic of this name: all of it is written again, as newer.
+                    before = int(mark.removeprefix(_MARK)) + item.offset + 1 if mark.startswith(_MARK) else 0
                     item.offset = low
-                    self._first[item.partition] = self._clock.now_ms() * 1000
+                    self._unmarked[item.partition] = (low, max(self._clock.now_ms() * 1000, before))
         except kafka.KafkaException as error:
             self.error = refusal(error.args[0], self._topic, "read", self._troubles)
             return
-        consumer.assign(known)
+        consumer.incremental_assign(known)
+        waiting = [item for item in known if self._held or item.partition in self._unmarked]
+        consumer.pause(waiting)
+        consumer.resume([item for item in known if item not in waiting])  # A pause outlasts the loss of a partition.
 
     def _give_back(self, _consumer: Any, partitions: list[Any]) -> None:
         self._forget(partitions)
@@ -162,6 +264,7 @@ class GroupReader:
         for item in partitions:
             self._first.pop(item.partition, None)
             self._next.pop(item.partition, None)
+            self._unmarked.pop(item.partition, None)
 
 
 def lag(options: KafkaOptions, topic: str, group: str) -> int:
@@ -254,7 +357,7 @@ def _offsets(consumer: Any, part: Any) -> tuple[int, int]:
 def _committed(consumer: Any, partitions: list[Any]) -> list[Any]:
     """What the group has committed; a coordinator that is about to be ready is asked again."""
     kafka = library()
-    passing = (kafka.KafkaError.NOT_COORDINATOR, kafka.KafkaError.COORDINATOR_NOT_AVAILABLE, kafka.KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+    passing = _no_coordinator()
     for _attempt in range(KAFKA_CONNECT_ATTEMPTS):
         try:
             return list(consumer.committed(partitions, timeout=KAFKA_ANSWER_SECONDS))
@@ -263,3 +366,9 @@ def _committed(consumer: Any, partitions: list[Any]) -> list[Any]:
                 raise
         Event().wait(KAFKA_GROUP_WAIT_SECONDS * 5)
     return list(consumer.committed(partitions, timeout=KAFKA_ANSWER_SECONDS))
+
+
+def _no_coordinator() -> tuple[int, ...]:
+    """The answers of brokers while a group has no coordinator that is ready."""
+    codes = library().KafkaError
+    return codes.NOT_COORDINATOR, codes.COORDINATOR_NOT_AVAILABLE, codes.COORDINATOR_LOAD_IN_PROGRESS

@@ -27,12 +27,16 @@ DECLARED = {
 }
 """Properties of librdkafka that a declared option sets."""
 
+MIN_IN_SYNC = "min.insync.replicas"
+
 OWNED = (
     "acks",
     "request.required.acks",
     "enable.idempotence",
     "enable.auto.commit",
     "enable.partition.eof",
+    "group.instance.id",
+    "partition.assignment.strategy",
     "delivery.report.only.error",
     "queue.buffering.max.messages",
     "queue.buffering.max.kbytes",
@@ -97,9 +101,12 @@ class KafkaOptions(Options):
         example=6,
         minimum=1,
     )
-    replication_factor: int | None = option("The same of the replicas of a partition.", default=None, example=3, minimum=1)
+    replication_factor: int | None = option(
+        "The same of the replicas of a partition; if not given, three, or as many as there are brokers.", default=None, example=3, minimum=1
+    )
     topic_config: dict[str, object] = option(
-        "The same of a topic's own settings, as Kafka names them; those that are not given may be as they are.",
+        "The same of a topic's own settings, as Kafka names them; those that are not given may be as they are, but a topic that is made with three "
+        "replicas or more has min.insync.replicas = 2.",
         default={},
         example={"cleanup.policy": "compact", "retention.ms": 604_800_000},
     )
@@ -108,6 +115,14 @@ class KafkaOptions(Options):
     def declares_topic(self) -> bool:
         """Whether anything is said of what the topic is like."""
         return self.create_topics or self.partitions is not None or self.replication_factor is not None or bool(self.topic_config)
+
+    @property
+    def min_insync_replicas(self) -> int | None:
+        """How many replicas must have a record before it counts as written, where that is declared as a number."""
+        try:
+            return int(str(self.topic_config[MIN_IN_SYNC]))
+        except (KeyError, ValueError):  # The brokers say what they think of another text.
+            return None
 
     def validate(self, refuse: Callable[[str, str], ConfigError]) -> None:
         """Check what belongs together, and the raw properties."""
@@ -124,6 +139,10 @@ class KafkaOptions(Options):
         for key, value in self.topic_config.items():
             if not isinstance(value, str | int | float):
                 raise refuse("topic_config", f'"{key}" takes a text, a number, true or false.')
+        in_sync, replicas = self.min_insync_replicas, self.replication_factor
+        if in_sync is not None and replicas is not None and in_sync > replicas:
+            detail = f"{MIN_IN_SYNC} = {in_sync} can never be met with replication_factor = {replicas}: nothing could be written."
+            raise refuse("topic_config", detail)
         sasl = self.security_protocol.startswith("SASL")
         for name in ("sasl_mechanism", "username", "password"):
             if getattr(self, name) and not sasl:

@@ -40,6 +40,12 @@ OURS = {
 }
 
 
+INVALID = (
+    "It has no key in a topic that is compacted, or the clock of this machine is further from theirs than message.timestamp.before.max.ms and "
+    "message.timestamp.after.max.ms of the topic allow."
+)
+
+
 class KafkaSink:
     """Writes one sink into one topic."""
 
@@ -55,7 +61,7 @@ class KafkaSink:
         self._troubles = Troubles()
         self._producer = make("Producer", options, {**OURS, "partitioner": options.partitioner}, self._troubles)
         if options.declares_topic:
-            ensure_topic(options, self._topic)
+            ensure_topic(options, self._topic, written=True)
         partitions_of(self._topic, connect(self._producer, options, self._troubles))
         self._failed: list[Any] = []
 
@@ -75,7 +81,7 @@ class KafkaSink:
         self._drain()
         refused += places_of(self._failed, values, keys)
         self._failed = []
-        rejects = [Reject(rows[place], "refused_by_sink", f"The brokers say: {error.str()}."[:REJECT_DETAIL_CHARS_MAX]) for place, error in refused]
+        rejects = [Reject(rows[place], "refused_by_sink", _said(error)[:REJECT_DETAIL_CHARS_MAX]) for place, error in refused]
         return Written(batch.rows - len(rejects), tuple(sorted(rejects, key=lambda reject: reject.index)))
 
     def flush(self) -> None:
@@ -135,6 +141,14 @@ class KafkaSink:
         codes = library().KafkaError
         if error.code() not in (codes.MSG_SIZE_TOO_LARGE, codes.INVALID_RECORD):
             raise refusal(error, self._topic, "write", self._troubles)
+
+
+def _said(error: Any) -> str:
+    """What the brokers say of a record; that it is not valid they say in one word for several reasons."""
+    told = f"The brokers say: {error.str()}."
+    if error.code() != library().KafkaError.INVALID_RECORD:
+        return told
+    return f"{told} {INVALID}"
 
 
 def places_of(failed: list[Any], values: list[bytes | None], keys: list[bytes | None] | None) -> list[tuple[int, Any]]:

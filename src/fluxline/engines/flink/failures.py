@@ -148,6 +148,25 @@ KNOWN = (
         anywhere=True,
     ),
     Known(
+        re.compile(r"InvalidTimestampException"),
+        _is_sink,
+        "The clock of a task manager is too far from the brokers'. Set the clocks right; how far they may differ is said by "
+        "message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic.",
+        anywhere=True,
+    ),
+    Known(
+        re.compile(r"No space left on device"),
+        _all,
+        "A disk of the cluster is full: that of its checkpoints, or of io.tmp.dirs. Make room; the job goes on from its last checkpoint.",
+        anywhere=True,
+    ),
+    Known(
+        re.compile(r"Exceeded checkpoint tolerable failure threshold"),
+        _all,
+        "Checkpoints cannot be written. Look whether their directory is there for every process of the cluster, may be written and has room; "
+        "the log of the job manager says the cause.",
+    ),
+    Known(
         re.compile(r"NoResourceAvailableException"), _all, "Flink has too few free slots: start a task manager, stop a job, or lower the parallelism."
     ),
     Known(re.compile(r"^OutOfMemoryError"), _all, "A task manager has too little memory for the job: give it more, or raise the parallelism."),

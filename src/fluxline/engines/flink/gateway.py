@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from fluxline.clock import SystemClock
 from fluxline.engines.flink.transport import FlinkRefusal, Transport
-from fluxline.errors import ExternalError, FluxlineError, Place, ResourceMissing, UnsupportedByEngine
+from fluxline.errors import ExternalError, FluxlineError, Place, RecoveryError, ResourceMissing, UnsupportedByEngine
 from fluxline.limits import FLINK_POLL_MS, FLINK_RESULT_ROWS_MAX, FLINK_STATEMENT_MS_MAX
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ STATEMENT = "Flink SQL"
 
 _NO_FACTORY = re.compile(r"Could not find any factory for identifier '([^']*)'")
 _NO_CLASSES = ("NoClassDefFoundError", "ClassNotFoundException")
+_NO_DIRECTORY = re.compile(r"Failed to create (?:directory for shared state: (\S+)/[0-9a-f]{32}|checkpoint storage)")
+_NO_STATE = re.compile(r"Cannot find checkpoint or savepoint file/directory '([^']*)'|Cannot find meta data file '_metadata' in directory '([^']*)'")
+_OTHER_STATE = re.compile(r"Failed to rollback to checkpoint/savepoint (\S+)\. (.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,14 @@ class Session:
             if "does not exist" not in refusal.failure.message:
                 raise _refuse(refusal.failure) from None
 
+    def properties(self) -> dict[str, str]:
+        """All settings that hold in the session: its own over those of the gateway."""
+        try:
+            told = self._transport.ask("GET", self._path)
+        except FlinkRefusal as refusal:
+            raise _refuse(refusal.failure) from None
+        return {str(key): str(value) for key, value in told["properties"].items()}
+
     def execute(self, statement: str, timeout_ms: int = FLINK_STATEMENT_MS_MAX) -> Result:
         """Run one statement and wait for it: of a query all rows, of an INSERT the id of its job, which then runs.
 
@@ -121,8 +132,9 @@ class Session:
 
         Raises:
             ConnectionLost: FLX-4502.
-            ExternalError: FLX-4503 Flink refuses the statement, 4505 no slots, 4509 it takes too long, 4513 too many rows.
+            ExternalError: FLX-4503 Flink refuses the statement, 4505 no slots, 4509 it takes too long, 4513 too many rows, 4532 no checkpoints.
             ResourceMissing: FLX-4504 the jar of a connector or format, 4508 the session.
+            RecoveryError: FLX-5804, FLX-5805, what the job is to begin from is not there, or of another one.
         """
         deadline_ms = self._clock.monotonic_ms() + timeout_ms
         try:
@@ -194,7 +206,7 @@ def check_version(version: str, address: str) -> None:
     )
 
 
-def _refuse(failure: JavaFailure, statement: str = "") -> ExternalError:
+def _refuse(failure: JavaFailure, statement: str = "") -> ExternalError | RecoveryError:
     """The error to raise for what Flink says."""
     factory = _NO_FACTORY.search(failure.message)
     if factory is not None:
@@ -205,6 +217,8 @@ def _refuse(failure: JavaFailure, statement: str = "") -> ExternalError:
         return ResourceMissing("FLX-4504", f'Flink has no class "{failure.message}"', hint=hint)
     if re.match(r"Session '.*' does not exist", failure.message):
         return ResourceMissing("FLX-4508", "the session of the SQL Gateway is gone", detail=failure.message, hint="Submit the pipeline again.")
+    if (state := _refused_state(failure.message)) is not None:
+        return state
     if failure.kind == "NoResourceAvailableException":
         return ExternalError("FLX-4505", "Flink has too few free slots", detail=failure.message, hint="Start a task manager, or stop a job.")
     place, detail = None, ""
@@ -217,6 +231,32 @@ def _refuse(failure: JavaFailure, statement: str = "") -> ExternalError:
     # A parser lists all that it would have taken; nobody reads on behind the first line.
     said = failure.message.partition("\n")[0].rstrip(". ")
     return ExternalError("FLX-4503", f"Flink refuses: {said}", detail=detail, place=place)
+
+
+def _refused_state(said: str) -> ExternalError | RecoveryError | None:
+    """The error to raise where a job cannot keep checkpoints, or cannot begin from what it is given; None where it is something else."""
+    if (directory := _NO_DIRECTORY.search(said)) is not None:
+        return ExternalError(
+            "FLX-4532",
+            f'Flink cannot write checkpoints below "{directory.group(1)}"' if directory.group(1) else "Flink cannot write checkpoints",
+            detail=_in_one_line(said),
+            hint="Let execution.checkpointing.dir name a directory that the job manager and all task managers share and may write.",
+        )
+    if (missing := _NO_STATE.search(said)) is not None:
+        path = missing.group(1) or missing.group(2)
+        return missing_state(path, _in_one_line(said))
+    if (other := _OTHER_STATE.match(said)) is not None:
+        detail = f"It is of another pipeline, or the job has other steps than then. Flink says: {other.group(2).partition('. If you want')[0]}."
+        fact = f'the job has no place for what "{other.group(1)}" remembers'
+        return RecoveryError("FLX-5805", fact, detail=detail, hint="Give a savepoint of its own, or start over: fluxline submit --fresh.")
+    return None
+
+
+def missing_state(path: str, detail: str) -> RecoveryError:
+    """The error to raise for a savepoint or checkpoint that is not there."""
+    return RecoveryError(
+        "FLX-5804", f'there is no savepoint or checkpoint at "{path}"', detail=detail, hint="Give the directory that has the file _metadata."
+    )
 
 
 def _in_one_line(text: str) -> str:

@@ -32,6 +32,15 @@ _BUSY, _BACK_PRESSURED, _WATERMARK, _OWN_WATERMARK = (
     "currentInputWatermark",
     ".currentOutputWatermark",
 )
+_NO_SAVEPOINTS = "execution.checkpointing.savepoint-dir"
+_FILE_TROUBLES = (
+    "IOException",
+    "FileNotFoundException",
+    "AccessDeniedException",
+    "NoSuchFileException",
+    "FileSystemException",
+    "AccessControlException",
+)
 _SINK_PARTS = ("__Writer.", "__Committer.")
 
 
@@ -140,6 +149,10 @@ class Cluster:
         """Version, task managers and slots."""
         told = self._ask("GET", "/overview")
         return Overview(str(told["flink-version"]), int(told["taskmanagers"]), int(told["slots-total"]), int(told["slots-available"]))
+
+    def configuration(self) -> dict[str, str]:
+        """The settings of the job manager, secrets hidden by it."""
+        return {str(each["key"]): str(each["value"]) for each in self._ask("GET", "/jobmanager/config")}
 
     def require_slots(self, needed: int) -> None:
         """Refuse a job that would wait for slots.
@@ -311,8 +324,25 @@ class Cluster:
         Raises:
             ExternalError: FLX-4510, no savepoint was made; the job goes on.
         """
-        body = {"targetDirectory": directory, "drain": drain, "formatType": "CANONICAL"}
-        request = str(self._ask("POST", f"/jobs/{quote(job_id)}/stop", job_id, body)["request-id"])
+        return self._savepoint("stop", job_id, {"targetDirectory": directory, "drain": drain, "formatType": "CANONICAL"}, timeout_ms)
+
+    def savepoint(self, job_id: str, directory: str | None, timeout_ms: int = FLINK_STOP_MS_MAX) -> str:
+        """Make a savepoint of a job that goes on, and return its path; the directory is that of `stop`.
+
+        Raises:
+            ExternalError: FLX-4510, none was made.
+        """
+        return self._savepoint("savepoints", job_id, {"target-directory": directory, "cancel-job": False, "formatType": "CANONICAL"}, timeout_ms)
+
+    def _savepoint(self, verb: str, job_id: str, body: Mapping[str, object], timeout_ms: int) -> str:
+        directory = body.get("targetDirectory") or body.get("target-directory")
+        try:
+            request = str(self.transport.ask("POST", f"/jobs/{quote(job_id)}/{verb}", body)["request-id"])
+        except FlinkRefusal as refusal:
+            if _NO_SAVEPOINTS not in refusal.failure.message:
+                raise _refuse(refusal, job_id) from None
+            hint = 'Write savepoint_directory = "..." in the environment: one that all processes of the cluster share.'
+            raise ExternalError("FLX-4510", "Flink does not know where to keep a savepoint", detail=refusal.failure.message, hint=hint) from None
         deadline_ms = self.clock.monotonic_ms() + timeout_ms
         while True:
             told = self._ask("GET", f"/jobs/{quote(job_id)}/savepoints/{request}", job_id)
@@ -328,8 +358,26 @@ class Cluster:
         cause = told["operation"].get("failure-cause")
         if cause is not None:
             failure = read_failure(str(cause.get("stack-trace") or cause.get("class") or ""))
-            raise ExternalError("FLX-4510", "Flink made no savepoint", detail=failure.message)
+            hint = "The job manager and all task managers must share the directory, and may write it." if failure.kind in _FILE_TROUBLES else ""
+            where = "" if directory is None else f' below "{directory}"'
+            raise ExternalError("FLX-4510", f"Flink made no savepoint{where}", detail=failure.message, hint=hint)
         return str(told["operation"]["location"])
+
+    def latest_checkpoint(self, job_id: str) -> str | None:
+        """The newest completed checkpoint of a job that is known, also of one that has failed; None before the first, and where it is in memory."""
+        completed = self._ask("GET", f"/jobs/{quote(job_id)}/checkpoints", job_id)["latest"]["completed"]
+        path = None if completed is None else completed.get("external_path")
+        return str(path) if path is not None and ":" in path else None
+
+    def slots_of(self, job_id: str) -> int:
+        """How many slots a job holds; those of a job that its job manager lost are held until the task managers have noticed."""
+        known = self._ask("GET", "/taskmanagers")["taskmanagers"]
+        slots = [slot for each in known for slot in self._ask("GET", f"/taskmanagers/{quote(str(each['id']))}").get("allocatedSlots", [])]
+        return sum(slot["jobId"] == job_id for slot in slots)
+
+    def hosts(self) -> frozenset[str]:
+        """The machines of the task managers, as they call themselves."""
+        return frozenset(_host(str(each["path"])) for each in self._ask("GET", "/taskmanagers")["taskmanagers"])
 
     def _ask(self, method: str, path: str, job_id: str = "", body: Mapping[str, object] | None = None) -> Any:
         try:
@@ -344,6 +392,11 @@ def _vertex(told: Mapping[str, Any], planned: Mapping[str, Mapping[str, Any]]) -
     inputs = tuple(str(each["id"]) for each in node.get("inputs", []))
     text = str(node.get("description", ""))
     return Vertex(str(told["id"]), str(told["name"]), int(told["parallelism"]), str(told["status"]), read, written, text, inputs)
+
+
+def _host(path: str) -> str:
+    """The machine in an address such as `pekko.tcp://flink@10.0.0.7:6122/user/rpc/taskmanager_0`."""
+    return path.partition("@")[2].rpartition(":")[0]
 
 
 def _whole(value: object) -> int | None:

@@ -15,6 +15,7 @@ CREATE TABLE `readings` (
   'properties.isolation.level' = 'read_committed',
   'properties.commit.offsets.on.checkpoint' = 'false',
   'scan.startup.mode' = 'earliest-offset',
+  'scan.topic-partition-discovery.interval' = '1000 ms',
   'scan.watermark.emit.strategy' = 'on-event',
   'format' = 'fluxline-json',
   'fluxline-json.timestamp-format.standard' = 'ISO-8601',
